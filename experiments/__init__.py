@@ -1,0 +1,1 @@
+"""Command line, pipelines, presets, tracking and reports: the only room that knows the order."""

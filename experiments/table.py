@@ -1,0 +1,79 @@
+"""The result table: agents as rows, levels as columns, success with its 95 % interval."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from experiments.results import ALL_KINDS, Results, Row
+
+PROTOCOL_NAMES = {"target-goals": "target goals", "unseen-sentences": "unseen sentences"}
+
+
+def agent_label(agent: str, protocol: str) -> str:
+    """An agent's name with the protocol of its imagined goals, where it has one."""
+    return f"{agent} ({PROTOCOL_NAMES.get(protocol, protocol)})" if protocol else agent
+
+
+def column_label(level: str, kind: str) -> str:
+    """A column's heading, such as ``hard`` or ``hard: gather``."""
+    return level if kind == ALL_KINDS else f"{level}: {kind}"
+
+
+def cell(row: Row) -> str:
+    """Success in per cent with its interval, such as ``46.2 [43.0, 49.4]``."""
+    return f"{100 * row.success:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+
+
+def grid(results: Results, columns: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Header and one line per agent; a dash where an agent was not evaluated.
+
+    Args:
+        columns: (level, kind) of each column after the agent's.
+    """
+    found = {(row.agent, row.protocol, row.level, row.kind): row for row in results.rows}
+    lines = [["agent", *(column_label(*column) for column in columns)]]
+    for agent, protocol in results.agents:
+        rows = [found.get((agent, protocol, *column)) for column in columns]
+        if any(rows):
+            cells = [cell(row) if row else "–" for row in rows]
+            lines.append([agent_label(agent, protocol), *cells])
+    return lines
+
+
+def level_columns(results: Results) -> list[tuple[str, str]]:
+    """The columns that cover whole levels."""
+    return [column for column in results.columns if column[1] == ALL_KINDS]
+
+
+def kind_columns(results: Results) -> list[tuple[str, str]]:
+    """The columns of the kinds within levels."""
+    return [column for column in results.columns if column[1] != ALL_KINDS]
+
+
+def markdown_table(results: Results, columns: Sequence[tuple[str, str]] | None = None) -> str:
+    """The table in Markdown; columns of whole levels by default."""
+    header, *lines = grid(results, level_columns(results) if columns is None else columns)
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
+
+
+def terminal_tables(results: Results) -> list[Table]:
+    """The table of levels and, where goals have kinds, the table of kinds."""
+    tables = []
+    for columns, title in (
+        (level_columns(results), "Success in per cent [95 % interval]"),
+        (kind_columns(results), "By kind of goal"),
+    ):
+        if columns:
+            tables.append(_terminal_table(grid(results, columns), title))
+    return tables
+
+
+def _terminal_table(lines: list[list[str]], title: str) -> Table:
+    header, *body = lines
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+    for line in body:
+        table.add_row(*line)
+    return table

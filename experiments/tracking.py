@@ -1,0 +1,270 @@
+"""A run folder: what was run, every number it gave, and how long it took.
+
+`metrics.jsonl` is the truth: one line per (stage, step), appended and flushed. Weights & Biases is
+a mirror of it, made by rank 0 only when asked; an offline mirror cannot be appended to, so a
+resumed run replays the file into a fresh one. Keys are read from the environment by wandb itself
+and are masked in everything written here.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from experiments.results import write_text
+
+METRICS_FILE = "metrics.jsonl"
+SECONDS_FILE = "seconds.json"
+MIRROR_FILE = "wandb.json"
+SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """How the run is mirrored to Weights & Biases; WANDB_MODE=offline needs no network."""
+
+    project: str = "kalm"  # "" turns the mirror off
+    group: str = ""  # runs of one experiment, such as the seeds of a table
+    job_type: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Run:
+    """An open run folder; only rank 0 of a distributed job writes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        command: str,
+        wandb: WandbConfig | None = None,
+    ) -> None:
+        """Opens `folder`, new or from an earlier start of the same run.
+
+        Args:
+            config: the resolved configuration, JSON values only.
+            command: makes this run again, word for word.
+            wandb: mirrors the run when given.
+        """
+        self.folder = folder
+        self.is_writer = int(os.environ.get("RANK", "0")) == 0
+        self._last_step: dict[str, int] = {}
+        self._config, self._wandb = config, wandb
+        self._mirror: _Mirror | None = None
+        if not self.is_writer:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "config.json", mask_secrets(json.dumps(config, indent=1)) + "\n")
+        write_text(folder / "command.txt", mask_secrets(command) + "\n")
+        _drop_torn_line(folder / METRICS_FILE)
+        self._remember(read_metrics(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close_mirror(failed=error is not None)
+
+    def log(self, stage: str, step: int, metrics: Mapping[str, Number | str]) -> None:
+        """Appends one line of named numbers.
+
+        Args:
+            stage: such as "ground" or "train/real-only/cql".
+            step: larger than that of the stage's last line.
+
+        Raises:
+            ValueError: the step does not grow.
+        """
+        if not self.is_writer:
+            return
+        last = self._last_step.get(stage)
+        if last is not None and step <= last:
+            raise ValueError(
+                f"Expected a step above {last} for stage `{stage}`, got {step}. "
+                f"Call rewind(stage, step) when a stage starts again from a checkpoint."
+            )
+        mirror = self._open_mirror()
+        row = {"stage": stage, "step": step, "metrics": visible(metrics)}
+        with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.flush()
+        self._remember([row])
+        if mirror is not None:
+            mirror.log(row)
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Drops the lines of `stage` beyond `step`: the stage starts again from a checkpoint."""
+        if not self.is_writer or self._last_step.get(stage, step) <= step:
+            return
+        rows = read_metrics(self.folder)
+        kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
+        lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept)
+        write_text(self.folder / METRICS_FILE, lines)
+        self._last_step = {}
+        self._remember(kept)
+        self._close_mirror(failed=False)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the seconds spent inside to those of stage `name`, failures included."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            if self.is_writer:
+                seconds = read_seconds(self.folder)
+                seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+                write_text(self.folder / SECONDS_FILE, json.dumps(seconds, indent=1) + "\n")
+
+    def _remember(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            self._last_step[row["stage"]] = row["step"]
+
+    def _open_mirror(self) -> "_Mirror | None":
+        """The mirror if one was asked for; a new one first repeats what the file holds."""
+        if self._mirror is None and self._wandb is not None and self._wandb.project:
+            self._mirror = _Mirror(self.folder, self._config, self._wandb)
+            self._mirror.replay(read_metrics(self.folder))
+        return self._mirror
+
+    def _close_mirror(self, *, failed: bool) -> None:
+        if self._mirror is not None:
+            self._mirror.finish(failed=failed)
+            self._mirror = None
+
+
+def visible(metrics: Mapping[str, Number | str]) -> dict[str, Number | str | list[str]]:
+    """`metrics` for JSON: non-finite numbers as words, and their names under "non_finite"."""
+    shown: dict[str, Number | str | list[str]] = {}
+    flagged = []
+    for name, value in metrics.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            flagged.append(name)
+            shown[name] = "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        else:
+            shown[name] = value
+    if flagged:
+        shown["non_finite"] = flagged
+    return shown
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics file in order, each with "stage", "step" and "metrics"."""
+    path = folder / METRICS_FILE
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def read_curve(folder: Path, stage: str, name: str) -> list[tuple[int, float]]:
+    """(step, value) of one metric of one stage; non-finite values are left out."""
+    return [
+        (row["step"], float(row["metrics"][name]))
+        for row in read_metrics(folder)
+        if row["stage"] == stage and isinstance(row["metrics"].get(name), int | float)
+    ]
+
+
+def read_seconds(folder: Path) -> dict[str, float]:
+    """Seconds spent in each stage of a run so far."""
+    path = folder / SECONDS_FILE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def mask_secrets(text: str) -> str:
+    """`text` with the values of secret environment variables replaced by stars."""
+    secrets = [
+        value
+        for name, value in os.environ.items()
+        if name.upper().endswith(SECRET_ENDINGS) and len(value) >= 8
+    ]
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def rebuild_mirror(folder: Path, wandb: WandbConfig) -> str:
+    """Mirrors a finished run folder again from its metrics file; the new wandb run id."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    mirror = _Mirror(folder, config, wandb)
+    mirror.replay(read_metrics(folder))
+    mirror.finish(failed=False)
+    return mirror.run_id
+
+
+def mirrored_run_ids(folder: Path) -> list[str]:
+    """The wandb run ids under which a run folder was mirrored, oldest first."""
+    path = folder / MIRROR_FILE
+    return list(json.loads(path.read_text(encoding="utf-8"))["run_ids"]) if path.exists() else []
+
+
+class _Mirror:
+    """One wandb run; the only place that touches the wandb package."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], options: WandbConfig) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise ValueError(
+                "Mirroring to Weights & Biases needs the `wandb` package. "
+                "Run `pip install 'kalm[wandb]'` or leave --wandb out."
+            ) from None
+        self._wandb = wandb
+        # Metadata and console capture would store the command line and whatever was printed.
+        settings = wandb.Settings(
+            console="off", disable_git=True, x_disable_meta=True, x_disable_stats=True, silent=True
+        )
+        self._run: Any = wandb.init(
+            project=options.project,
+            group=options.group or None,
+            job_type=options.job_type or None,
+            tags=list(options.tags) or None,
+            name=folder.name,
+            dir=str(folder),
+            config=json.loads(mask_secrets(json.dumps(dict(config)))),
+            settings=settings,
+            reinit="create_new",
+        )
+        self.run_id: str = self._run.id
+        run_ids = [*mirrored_run_ids(folder), self.run_id]
+        write_text(folder / MIRROR_FILE, json.dumps({"run_ids": run_ids}) + "\n")
+        self._stages: set[str] = set()
+
+    def replay(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            self.log(row)
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Sends a line of the metrics file, with the stage's own step as its x axis."""
+        stage = row["stage"]
+        if stage not in self._stages:
+            self._stages.add(stage)
+            self._run.define_metric(f"{stage}/step", hidden=True)
+            self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
+        named = {f"{stage}/{name}": value for name, value in row["metrics"].items()}
+        self._run.log({**named, f"{stage}/step": row["step"]})
+
+    def finish(self, *, failed: bool) -> None:
+        self._run.finish(exit_code=1 if failed else 0)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cuts a last line that a crash left without its end."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        write_text(path, content[: content.rfind(b"\n") + 1].decode("utf-8"))
