@@ -152,6 +152,10 @@ class World(Protocol):
         """The best scripted policy, which may look ahead in a simulator of its own."""
         ...
 
+    def knowledge(self, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """Text-only question and answer pairs about the world's language; no states, no actions."""
+        ...
+
     def scene(self) -> Scene:
         """What a report needs to draw states from above."""
         ...
