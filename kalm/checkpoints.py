@@ -1,0 +1,85 @@
+"""Checkpoints of a fine-tuning run: written aside, hashed, renamed; the newest good one wins.
+
+A checkpoint is a saved model (`kalm.pretrained`) with the optimizer's state as safetensors and the
+progress as JSON. There is no random state to save: the sample stream is a pure function.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from envs.files import publish, sha256_file
+from kalm.model import GroundedModel
+from kalm.pretrained import HASHES, HEADS, load_weights, save_grounded, verify_model
+
+OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
+
+
+def save_checkpoint(
+    folder: Path,
+    model: GroundedModel,
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+    *,
+    base_model: str,
+) -> None:
+    """Writes `folder` (it must not exist) with everything that a resumed run needs."""
+    with publish(folder) as partial:
+        save_grounded(model, partial, base_model=base_model)
+        save_file(_flatten(optimizer), partial / OPTIMIZER)
+        (partial / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
+        hashes = json.loads((partial / HASHES).read_text())
+        hashes |= {name: sha256_file(partial / name) for name in (OPTIMIZER, PROGRESS)}
+        (partial / HASHES).write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n")
+
+
+def load_checkpoint(
+    folder: Path, model: GroundedModel, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Puts weights and optimizer state of `folder` into place and returns its progress."""
+    load_weights(model, folder)
+    _restore(optimizer, load_file(folder / OPTIMIZER))
+    progress: dict[str, Any] = json.loads((folder / PROGRESS).read_text())
+    return progress
+
+
+def newest_checkpoint(
+    folder: Path, *, on_skip: Callable[[str], None] = lambda problem: None
+) -> Path | None:
+    """The newest verified checkpoint in `folder`, or None; each skipped one is told with why."""
+    candidates = sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
+    for candidate in candidates:
+        problems = verify_model(candidate)
+        if not problems and (candidate / HEADS).is_file():
+            return candidate
+        on_skip(f"Skipped checkpoint {candidate.name}: {(problems or ['no heads'])[0]}")
+    return None
+
+
+def keep_newest(folder: Path, count: int) -> None:
+    """Removes all but the `count` newest checkpoints, the oldest first."""
+    for old in sorted(folder.glob("step-*"))[:-count]:
+        shutil.rmtree(old)
+
+
+def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{parameter}.{name}": torch.as_tensor(value).contiguous()
+        for parameter, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _restore(optimizer: torch.optim.Optimizer, flat: dict[str, torch.Tensor]) -> None:
+    whole = optimizer.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in flat.items():
+        parameter, name = key.split(".", 1)
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

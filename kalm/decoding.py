@@ -1,0 +1,147 @@
+"""Cached decoding in slots: many sequences of different lengths advance together.
+
+A slot is a row of a preallocated key-value cache; it can be refilled at any time while the other
+rows go on. Works with every `transformers` decoder that takes `inputs_embeds`, `position_ids`, a
+ready 4-D mask and a `Cache`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from kalm.layout import Packed, collate
+from kalm.model import GroundedModel, Tensors
+
+
+class SlotCache(Cache):  # type: ignore[misc]
+    """Keys and values (R, heads, capacity, head_dim) per layer, written at each row's own place."""
+
+    def __init__(self, num_rows: int, capacity: int) -> None:
+        super().__init__(layers=[])
+        self.num_rows, self.capacity = num_rows, capacity
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        self.rows: Tensor | None = None  # rows that the next forward pass writes; None means all
+        self.places = torch.zeros(num_rows, 1, dtype=torch.long)  # (B, Q) where they are written
+        self.visible = 0  # leading places that the next forward pass may read
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Writes (B, heads, Q, head_dim) and returns the visible part of these rows."""
+        if layer_idx == len(self.keys):
+            shape = (self.num_rows, key_states.shape[1], self.capacity, key_states.shape[-1])
+            self.keys.append(key_states.new_zeros(shape))
+            self.values.append(value_states.new_zeros(shape))
+        keys, values = self.keys[layer_idx], self.values[layer_idx]
+        rows = torch.arange(self.num_rows) if self.rows is None else self.rows
+        rows = rows.to(keys.device)[:, None]
+        keys[rows, :, self.places] = key_states.transpose(1, 2)
+        values[rows, :, self.places] = value_states.transpose(1, 2)
+        if self.rows is None:
+            return keys[:, :, : self.visible], values[:, :, : self.visible]
+        chosen = rows[:, 0]
+        return keys[chosen, :, : self.visible], values[chosen, :, : self.visible]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Visible length; positions come from `position_ids`, so models do not rely on it."""
+        return self.visible
+
+    def copy(self, source: Tensor, target: Tensor, places: Tensor) -> None:
+        """Copies `places` (M, Q) of rows `source` (M,) onto the same places of `target` (M,)."""
+        for table in (*self.keys, *self.values):
+            table[target[:, None], :, places] = table[source[:, None], :, places]
+
+
+class SlotDecoder:
+    """A grounded model with a slot cache: `fill` starts rows, `extend` feeds every row."""
+
+    def __init__(self, model: GroundedModel, num_rows: int, capacity: int) -> None:
+        """Args:
+        num_rows: rows R of the cache.
+        capacity: positions that one row can hold.
+        """
+        self.model = model
+        self.device = model.unit.device
+        limit = getattr(model.backbone.config, "max_position_embeddings", None)
+        if limit is not None and capacity > limit:
+            raise ValueError(
+                f"Expected rollouts of at most {limit} positions, the base model's limit, "
+                f"got {capacity}. Lower --max-steps or take a base model with a longer context."
+            )
+        self.cache = SlotCache(num_rows, capacity)
+        self.lengths = torch.zeros(num_rows, dtype=torch.long, device=self.device)
+
+    @torch.inference_mode()
+    def fill(self, rows: Sequence[int] | np.ndarray, sequences: Sequence[Packed]) -> Tensor:
+        """Starts `rows` (K,) with new sequences; hidden states (K, H) after their ends."""
+        batch = Tensors.of(collate(sequences), self.device)
+        chosen = torch.as_tensor(np.asarray(rows), device=self.device)
+        lengths = torch.tensor([len(sequence) for sequence in sequences], device=self.device)
+        width = batch.kind.shape[1]
+        self.lengths[chosen] = 0
+        hidden = self._forward(batch, chosen, width)
+        self.lengths[chosen] = lengths
+        return hidden[torch.arange(len(chosen), device=self.device), lengths - 1]
+
+    @torch.inference_mode()
+    def extend(self, batch: Tensors, advance: Tensor | None = None) -> Tensor:
+        """Feeds Q positions to every row, (R, Q) in all fields; hidden states (R, Q, H).
+
+        Args:
+            advance: (R,) bool, rows whose length grows; the others' input is overwritten later.
+        """
+        width = batch.kind.shape[1]
+        hidden = self._forward(batch, None, width)
+        self.lengths += width if advance is None else advance.long() * width
+        return hidden
+
+    def _forward(self, batch: Tensors, rows: Tensor | None, width: int) -> Tensor:
+        cache = self.cache
+        lengths = self.lengths if rows is None else self.lengths[rows]
+        places = lengths[:, None] + torch.arange(width, device=self.device)
+        places = places.clamp(max=cache.capacity - 1)
+        cache.rows, cache.places = rows, places
+        cache.visible = int(places.max()) + 1
+        readable = torch.arange(cache.visible, device=self.device) <= places[:, None, :, None]
+        output = self.model.decoder()(
+            inputs_embeds=self.model.embed(batch),
+            attention_mask=readable,
+            position_ids=places,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def share(self, source: Tensor, target: Tensor, width: int) -> None:
+        """Copies the last `width` positions of rows `source` (M,) to rows `target` (M,)."""
+        places = self.lengths[source, None] - width + torch.arange(width, device=self.device)
+        self.cache.copy(source, target, places)
+
+
+def words(token: Tensor, model: GroundedModel) -> Tensors:
+    """A batch that feeds one word `token` (R,) per row."""
+    return blank(model, len(token), token=token[:, None])
+
+
+def blank(model: GroundedModel, num_rows: int, **given: Tensor) -> Tensors:
+    """A batch (R, 1) of padding words with the `given` fields put in."""
+    layout, device = model.layout, model.unit.device
+    index = torch.zeros(num_rows, 1, dtype=torch.long, device=device)
+    numbers = torch.zeros(num_rows, 1, layout.slot_dim, device=device)
+    fields = {
+        "kind": index,
+        "token": index,
+        "slot": index,
+        "value": numbers,
+        "hint": numbers,
+        "action": torch.zeros(num_rows, 1, layout.action_width, device=device),
+        "loss": index,
+        "stop": index,
+    }
+    return Tensors(**(fields | given))

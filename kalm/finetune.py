@@ -1,0 +1,351 @@
+"""The fine-tuning loop on Accelerate: one process on a laptop, many with `accelerate launch`.
+
+One thing to know: the batches of an epoch are one global list, a pure function of (seed, epoch);
+process r of P takes every P-th sample of each batch, and losses are averaged over the global
+counts. So the number of processes changes neither the order of samples nor what a step optimises,
+and resuming needs the step number only.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from envs.files import publish
+from kalm.checkpoints import keep_newest, load_checkpoint, newest_checkpoint, save_checkpoint
+from kalm.layout import Packed, collate
+from kalm.model import GroundedModel, Tensors, total_loss
+from kalm.pretrained import save_grounded
+from kalm.tasks import TaskStream
+
+Metrics = dict[str, float]
+LOSSES = ("state", "action", "token", "stop")
+
+
+class NonFiniteError(RuntimeError):
+    """A loss became NaN or infinite; nothing was saved after it."""
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How long and how fast the model is fine-tuned."""
+
+    num_steps: int = 4000  # optimizer steps
+    batch_size: int = 32  # samples per step, over all processes and accumulation
+    accumulation_steps: int = 1  # parts in which a batch is computed to save memory
+    learning_rate: float = 1e-3  # peak; 5e-5 for a pretrained 7B model (paper)
+    warmup_steps: int = 100  # linear rise of the learning rate
+    schedule: str = "cosine"  # "cosine" or "linear" fall to zero
+    weight_decay: float = 0.01  # of AdamW
+    clip_norm: float = 1.0  # largest gradient norm
+    bf16: bool = True  # bfloat16 autocast; off for exactness tests
+    bucket_batches: int = 32  # batches that are sorted by length together
+    log_steps: int = 50  # steps between metrics
+    validate_steps: int = 500  # steps between validations
+    checkpoint_steps: int = 500  # steps between checkpoints
+    seed: int = 0  # of the sample stream
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("cosine", "linear"):
+            raise ValueError(f"Expected --schedule cosine or linear, got `{self.schedule}`.")
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"Expected --batch-size ({self.batch_size}) to be a multiple of "
+                f"--accumulation-steps ({self.accumulation_steps})."
+            )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of optimizer step `step`, counted from 0."""
+        rise = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        share = min(1.0, step / max(self.num_steps, 1))
+        fall = 0.5 * (1 + math.cos(math.pi * share)) if self.schedule == "cosine" else 1 - share
+        return self.learning_rate * rise * fall
+
+
+class Batches:
+    """The global list of batches: sample indices by step, sorted by length within buckets."""
+
+    def __init__(self, stream: TaskStream, config: FinetuneConfig) -> None:
+        if len(stream) < config.batch_size:
+            raise ValueError(
+                f"Expected at least {config.batch_size} rollouts (one batch), got {len(stream)}. "
+                f"Collect more or lower --batch-size."
+            )
+        self.stream, self.config = stream, config
+        self.per_epoch = len(stream) // config.batch_size
+        self._bucket: tuple[int, int] = (-1, -1)
+        self._sorted: list[list[tuple[int, Packed]]] = []
+
+    def at(self, step: int) -> tuple[int, list[tuple[int, Packed]]]:
+        """Epoch, and (rollout index, sequence) of every sample, of optimizer step `step`."""
+        epoch, place = divmod(step, self.per_epoch)
+        bucket, row = divmod(place, self.config.bucket_batches)
+        if self._bucket != (epoch, bucket):
+            self._bucket, self._sorted = (epoch, bucket), self._fill(epoch, bucket)
+        return epoch, self._sorted[row]
+
+    def _fill(self, epoch: int, bucket: int) -> list[list[tuple[int, Packed]]]:
+        size = self.config.batch_size
+        first = bucket * self.config.bucket_batches * size
+        last = min(first + self.config.bucket_batches * size, self.per_epoch * size)
+        indices = self.stream.order(epoch)[first:last]
+        samples = [(int(index), self.stream.sample(epoch, int(index))[1]) for index in indices]
+        samples.sort(key=lambda sample: len(sample[1]))
+        batches = [samples[start : start + size] for start in range(0, len(samples), size)]
+        shuffled = np.random.default_rng([self.stream.seed, epoch, 0, bucket]).permutation(
+            len(batches)
+        )
+        return [batches[place] for place in shuffled]
+
+
+@dataclass
+class Finetuning:
+    """What a run ended with."""
+
+    folder: Path  # the final model
+    best_folder: Path  # the model with the lowest validation loss
+    best_loss: float
+    seconds: float  # of this process, set-up excluded
+
+
+def finetune(
+    model: GroundedModel,
+    stream: TaskStream,
+    validation: TaskStream | None,
+    config: FinetuneConfig,
+    folder: Path,
+    *,
+    base_model: str,
+    on_metrics: Callable[[int, Metrics], None] = lambda step, metrics: None,
+    on_samples: Callable[[int, list[int]], None] = lambda step, indices: None,
+    on_message: Callable[[str], None] = lambda message: None,
+) -> Finetuning:
+    """Fine-tunes `model` into `folder`/last and `folder`/best; resumes from its checkpoints.
+
+    Args:
+        base_model: name of the backbone, recorded in the saved model.
+        on_metrics: receives metrics of every logged step, on the main process.
+        on_samples: receives the rollout indices of every step, all processes together.
+        on_message: receives words for the user, such as skipped checkpoints.
+
+    Raises:
+        NonFiniteError: a loss or gradient was not finite; the last checkpoint is still good.
+    """
+    run = _Run(model, stream, config, folder, base_model, on_message)
+    started = time.perf_counter()
+    run.resume()
+    for step in range(run.step, config.num_steps):
+        metrics = run.train_step(step, on_samples)
+        if (step + 1) % config.log_steps == 0 or step + 1 == config.num_steps:
+            on_metrics(step + 1, metrics)
+        last = step + 1 == config.num_steps
+        if validation is not None and ((step + 1) % config.validate_steps == 0 or last):
+            run.validate(step + 1, validation, on_metrics)
+        if (step + 1) % config.checkpoint_steps == 0 and not last:
+            run.checkpoint(step + 1)
+    return run.finish(time.perf_counter() - started)
+
+
+class _Run:
+    """The moving parts of one fine-tuning run."""
+
+    def __init__(
+        self,
+        model: GroundedModel,
+        stream: TaskStream,
+        config: FinetuneConfig,
+        folder: Path,
+        base_model: str,
+        on_message: Callable[[str], None],
+    ) -> None:
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if config.bf16 else "no",
+            cpu=not torch.cuda.is_available(),
+        )
+        self.config, self.folder, self.base_model = config, Path(folder), base_model
+        self.batches, self.say = Batches(stream, config), on_message
+        self.bare = model
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=config.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.step, self.best_loss = 0, math.inf
+        self.parameters = parameters
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def resume(self) -> None:
+        newest = newest_checkpoint(self.checkpoints, on_skip=self.say)
+        if newest is None:
+            return
+        progress = load_checkpoint(newest, self.bare, self.optimizer)
+        self.step, self.best_loss = progress["step"], progress["best_loss"] or math.inf
+        self.say(f"Resumed at step {self.step} from {newest}.")
+
+    def train_step(self, step: int, on_samples: Callable[[int, list[int]], None]) -> Metrics:
+        started = time.perf_counter()
+        _, samples = self.batches.at(step)
+        on_samples(step, [index for index, _ in samples])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(step)
+        self.bare.train()
+        parts = list(self._parts([packed for _, packed in samples]))
+        counts = self._counts(parts)
+        totals: dict[str, torch.Tensor] = {}
+        for number, part in enumerate(parts):
+            with self._synchronised(number + 1 == len(parts)), self.accelerator.autocast():
+                sums = self.model(part)
+                loss = total_loss(sums | counts, self.bare.config) * self.accelerator.num_processes
+                self.accelerator.backward(loss)
+            for name in LOSSES:
+                added = sums[f"{name}_sum"].detach()
+                totals[name] = totals.get(name, torch.zeros_like(added)) + added
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        losses = self._global_losses(totals, counts)
+        self._require_finite(step, losses | {"gradient_norm": float(norm)})
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - started
+        return losses | {
+            "gradient_norm": float(norm),
+            "learning_rate": self.config.rate(step),
+            "samples_per_second": len(samples) / seconds,
+            "positions_per_second": sum(len(packed) for _, packed in samples) / seconds,
+        }
+
+    def _parts(self, sequences: list[Packed]) -> Iterator[Tensors]:
+        """This process's share of a batch, in `accumulation_steps` parts."""
+        mine = sequences[self.accelerator.process_index :: self.accelerator.num_processes]
+        size = max(1, math.ceil(len(mine) / self.config.accumulation_steps))
+        for first in range(0, len(mine), size):
+            part = collate(mine[first : first + size])
+            yield Tensors.of(part, self.accelerator.device)
+
+    def _counts(self, parts: list[Tensors]) -> dict[str, torch.Tensor]:
+        """How many positions of the whole global batch carry each loss."""
+        local = torch.stack([_loss_counts(part) for part in parts]).sum(0)
+        total = self.accelerator.reduce(local, reduction="sum")
+        return {f"{name}_count": total[place] for place, name in enumerate(LOSSES)}
+
+    def _synchronised(self, last: bool) -> Any:
+        import contextlib
+
+        return contextlib.nullcontext() if last else self.accelerator.no_sync(self.model)
+
+    def _global_losses(
+        self, totals: dict[str, torch.Tensor], counts: dict[str, torch.Tensor]
+    ) -> Metrics:
+        sums = self.accelerator.reduce(torch.stack([totals[n] for n in LOSSES]), reduction="sum")
+        losses = {
+            f"{name}_loss": float(sums[place] / counts[f"{name}_count"].clamp(min=1))
+            for place, name in enumerate(LOSSES)
+        }
+        weights = self.bare.config
+        losses["loss"] = sum(
+            getattr(weights, f"{name}_weight") * losses[f"{name}_loss"] for name in LOSSES
+        )
+        return losses
+
+    def _require_finite(self, step: int, values: Metrics) -> None:
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise NonFiniteError(
+                f"{', '.join(bad)} became NaN or infinite at step {step + 1}. Nothing was saved "
+                f"after the last checkpoint; lower --learning-rate or look at the data."
+            )
+
+    @torch.inference_mode()
+    def validate(
+        self,
+        step: int,
+        validation: TaskStream,
+        on_metrics: Callable[[int, Metrics], None],
+    ) -> None:
+        losses = validation_losses(self.bare, validation, self.config.batch_size, self.accelerator)
+        self._require_finite(step, losses)
+        on_metrics(step, {f"validation_{name}": value for name, value in losses.items()})
+        if losses["loss"] < self.best_loss:
+            self.best_loss = losses["loss"]
+            self._save(self.folder / "best")
+
+    def checkpoint(self, step: int) -> None:
+        self.accelerator.wait_for_everyone()
+        target = self.checkpoints / f"step-{step:08d}"
+        if self.accelerator.is_main_process and not target.exists():
+            progress = {
+                "step": step,
+                "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
+            }
+            save_checkpoint(target, self.bare, self.optimizer, progress, base_model=self.base_model)
+            keep_newest(self.checkpoints, 2)
+        self.accelerator.wait_for_everyone()
+
+    def _save(self, target: Path) -> None:
+        if self.accelerator.is_main_process:
+            import shutil
+
+            fresh = target.with_name(f"{target.name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            with publish(fresh) as partial:
+                save_grounded(self.bare, partial, base_model=self.base_model)
+            shutil.rmtree(target, ignore_errors=True)
+            fresh.rename(target)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self, seconds: float) -> Finetuning:
+        self._save(self.folder / "last")
+        best = self.folder / "best"
+        return Finetuning(
+            self.folder / "last",
+            best if best.exists() else self.folder / "last",
+            self.best_loss,
+            seconds,
+        )
+
+
+def _loss_counts(batch: Tensors) -> torch.Tensor:
+    from kalm.layout import UNKNOWN, Kind
+
+    wanted, kind = batch.loss[:, 1:], batch.kind[:, 1:]
+    counts = [(wanted & (kind == k)).sum() for k in (Kind.STATE, Kind.ACTION, Kind.TEXT)]
+    return torch.stack([*counts, (batch.stop != UNKNOWN).sum()]).float()
+
+
+@torch.inference_mode()
+def validation_losses(
+    model: GroundedModel,
+    stream: TaskStream,
+    batch_size: int,
+    accelerator: Accelerator | None = None,
+) -> Metrics:
+    """Average losses over every sample of a held-out stream's first epoch."""
+    model.eval()
+    device = model.unit.device
+    totals = dict.fromkeys((f"{n}_{part}" for n in LOSSES for part in ("sum", "count")), 0.0)
+    samples = [stream.sample(0, index)[1] for index in range(len(stream))]
+    samples.sort(key=len)
+    for first in range(0, len(samples), batch_size):
+        batch = Tensors.of(collate(samples[first : first + batch_size]), device)
+        if accelerator is None:
+            sums = model(batch)
+        else:
+            with accelerator.autocast():
+                sums = model(batch)
+        for name, value in sums.items():
+            totals[name] += float(value)
+    losses = {f"{n}_loss": totals[f"{n}_sum"] / max(totals[f"{n}_count"], 1) for n in LOSSES}
+    losses["loss"] = sum(getattr(model.config, f"{n}_weight") * losses[f"{n}_loss"] for n in LOSSES)
+    return losses

@@ -1,0 +1,140 @@
+"""Encoders and heads between numbers and the language model's hidden size.
+
+The state head predicts, for one slot, how its numbers change against the hint, either by regression
+(the paper) or by a distribution over bins of the change, one number after the other (ours).
+Every linear layer that reads a hidden state is kept in float32.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def fourier(values: Tensor, num_frequencies: int) -> Tensor:
+    """Sines and cosines of `values` (..., E) at F octaves, (..., E * (1 + 2F)).
+
+    F = 0 keeps the numbers plain.
+    """
+    if num_frequencies == 0:
+        return values
+    scales = math.pi * 2.0 ** torch.arange(num_frequencies, device=values.device)
+    angles = values[..., None] * scales
+    features = torch.cat([values[..., None], angles.sin(), angles.cos()], dim=-1)
+    return features.flatten(-2)
+
+
+class NumberEncoder(nn.Module):
+    """A two-layer network from E numbers, optionally as Fourier features, to the hidden size."""
+
+    def __init__(self, num_inputs: int, hidden_size: int, num_frequencies: int) -> None:
+        super().__init__()
+        self.num_frequencies = num_frequencies
+        width = num_inputs * (1 + 2 * num_frequencies)
+        self.network = nn.Sequential(
+            nn.Linear(width, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Embeddings (..., H) of `values` (..., E)."""
+        encoded: Tensor = self.network(fourier(values, self.num_frequencies))
+        return encoded
+
+
+class RegressionHead(nn.Module):
+    """The change of a slot as a plain mean; temperature has no effect.
+
+    Source: KALM section 4.1 (mean squared error on states).
+    """
+
+    def __init__(self, hidden_size: int, slot_dim: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(hidden_size, slot_dim)
+
+    def loss(self, hidden: Tensor, change: Tensor) -> Tensor:
+        """Squared error (M,) of `hidden` (M, H) against `change` (M, E)."""
+        return functional.mse_loss(self.output(hidden), change, reduction="none").mean(-1)
+
+    def mean(self, hidden: Tensor) -> Tensor:
+        """Expected change (M, E)."""
+        change: Tensor = self.output(hidden)
+        return change
+
+    def sample(self, hidden: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """Change (M, E); `uniforms` and `temperature` are not used."""
+        return self.mean(hidden)
+
+
+class BinnedHead(nn.Module):
+    """A distribution over the change of each number, given the numbers before it in the slot.
+
+    Targets are split over the two nearest bins, so that the mean stays exact.
+    Source: two-hot regression of DreamerV3 (arXiv 2301.04104, section 3), here without symlog.
+    """
+
+    def __init__(self, hidden_size: int, slot_dim: int, num_bins: int, limit: float) -> None:
+        super().__init__()
+        if num_bins % 2 == 0:
+            raise ValueError(f"Expected an odd number of bins, got {num_bins}. Zero needs a bin.")
+        self.num_bins, self.limit = num_bins, limit
+        self.outputs = nn.ModuleList(nn.Linear(hidden_size, num_bins) for _ in range(slot_dim))
+        self.previous = nn.ModuleList(
+            nn.Embedding(num_bins, hidden_size) for _ in range(slot_dim - 1)
+        )
+        for parameter in self.previous.parameters():
+            nn.init.normal_(parameter, std=0.02)
+
+    @property
+    def width(self) -> float:
+        """Distance between neighbouring bins, in state units."""
+        return 2 * self.limit / (self.num_bins - 1)
+
+    def _logits(self, hidden: Tensor, number: int, bins: list[Tensor]) -> Tensor:
+        for table, chosen in zip(self.previous, bins, strict=False):
+            hidden = hidden + table(chosen)
+        logits: Tensor = self.outputs[number](functional.silu(hidden) if number else hidden)
+        return logits
+
+    def loss(self, hidden: Tensor, change: Tensor) -> Tensor:
+        """Cross-entropy (M,), averaged over numbers, of `hidden` (M, H) against `change` (M, E)."""
+        place = ((change + self.limit) / self.width).clamp(0, self.num_bins - 1)
+        low = place.floor().clamp(max=self.num_bins - 2).long()
+        share = place - low
+        nearest = place.round().long()
+        total = hidden.new_zeros(len(hidden))
+        for number in range(change.shape[-1]):
+            logits = self._logits(hidden, number, list(nearest.unbind(-1)[:number]))
+            log_p = functional.log_softmax(logits.float(), dim=-1)
+            at_low = log_p.gather(1, low[:, number, None])[:, 0]
+            at_high = log_p.gather(1, low[:, number, None] + 1)[:, 0]
+            total = total - (1 - share[:, number]) * at_low - share[:, number] * at_high
+        return total / change.shape[-1]
+
+    def mean(self, hidden: Tensor) -> Tensor:
+        """Expected change (M, E), each number given the likeliest bin of those before it."""
+        centers = torch.linspace(-self.limit, self.limit, self.num_bins, device=hidden.device)
+        means: list[Tensor] = []
+        bins: list[Tensor] = []
+        for number in range(len(self.outputs)):
+            logits = self._logits(hidden, number, bins).float()
+            means.append(logits.softmax(-1) @ centers)
+            bins.append(logits.argmax(-1))
+        return torch.stack(means, dim=-1)
+
+    def sample(self, hidden: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """Change (M, E) drawn with `uniforms` (M, E) in [0, 1); temperature 0 gives the mean."""
+        if temperature == 0:
+            return self.mean(hidden)
+        bins: list[Tensor] = []
+        for number in range(len(self.outputs)):
+            logits = self._logits(hidden, number, bins).float()
+            bins.append(draw(logits / temperature, uniforms[:, number]))
+        return (torch.stack(bins, dim=-1) - (self.num_bins - 1) // 2) * self.width
+
+
+def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Indices (M,) drawn from `logits` (M, K) by inverting the distribution at `uniforms` (M,)."""
+    cumulative = logits.double().softmax(-1).cumsum(-1)
+    chosen = (cumulative < uniforms.double()[:, None]).sum(-1)
+    return chosen.clamp(max=logits.shape[-1] - 1)

@@ -1,0 +1,147 @@
+"""Interleaving words, states and actions into one sequence: the layout of training and generation.
+
+Position i holds one input; the model's output at position i predicts position i + 1. A state takes
+one position per slot (an entity, or the whole state as in the paper), an action takes one. Every
+position of a rollout also carries a *hint*: the previous value of the slot that comes next, so that
+the state head predicts a change and need not search for what changes.
+
+Source: KALM section 4.1 (prompt, s0, a0, s1, a1, ...); slots and hints are ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+
+class Kind(IntEnum):
+    """What a position holds."""
+
+    TEXT = 0
+    STATE = 1
+    ACTION = 2
+
+
+CONTINUE, STOP, UNKNOWN = 0, 1, -1
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One sequence of L positions; S slots a state, E numbers a slot, A numbers an action."""
+
+    kind: np.ndarray  # (L,) int64, a Kind
+    token: np.ndarray  # (L,) int64, the word's id at TEXT, else 0
+    slot: np.ndarray  # (L,) int64, the slot's index at STATE, else 0
+    value: np.ndarray  # (L, E) float32, the slot's numbers at STATE, else 0
+    hint: np.ndarray  # (L, E) float32, previous numbers of the slot that comes next, else 0
+    action: np.ndarray  # (L, A) float32, the action at ACTION, else 0
+    loss: np.ndarray  # (L,) bool, whether this position is to be predicted
+    stop: np.ndarray  # (L,) int64, after this position: CONTINUE, STOP or UNKNOWN
+
+    def __len__(self) -> int:
+        """Number of positions L."""
+        return len(self.kind)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shapes of a world's sequences."""
+
+    num_slots: int  # positions per state, S
+    slot_dim: int  # numbers per slot, E
+    action_width: int  # numbers per action, A; 1 for discrete actions
+
+    def text(self, tokens: Sequence[int], *, loss: bool = False) -> Packed:
+        """A run of words."""
+        length = len(tokens)
+        return self._blank(
+            length,
+            kind=np.full(length, Kind.TEXT),
+            token=np.asarray(tokens, np.int64),
+            loss=np.full(length, loss),
+        )
+
+    def state(self, state: np.ndarray, previous: np.ndarray | None, *, loss: bool) -> Packed:
+        """One state (S * E,), given the state before it."""
+        value = state.reshape(self.num_slots, self.slot_dim).astype(np.float32)
+        hint = np.zeros_like(value)
+        if previous is not None:
+            hint[:-1] = previous.reshape(self.num_slots, self.slot_dim)[1:]
+        return self._blank(
+            self.num_slots,
+            kind=np.full(self.num_slots, Kind.STATE),
+            slot=np.arange(self.num_slots),
+            value=value,
+            hint=hint,
+            loss=np.full(self.num_slots, loss),
+        )
+
+    def act(self, action: np.ndarray, state: np.ndarray, *, loss: bool) -> Packed:
+        """One action (A,) or a number, taken in `state` (S * E,)."""
+        first = state.reshape(self.num_slots, self.slot_dim)[:1].astype(np.float32)
+        return self._blank(
+            1,
+            kind=np.full(1, Kind.ACTION),
+            hint=first,
+            action=np.asarray(action, np.float32).reshape(1, self.action_width),
+            loss=np.full(1, loss),
+        )
+
+    def rollout(
+        self, observations: np.ndarray, actions: np.ndarray, *, ended: bool, loss: bool
+    ) -> Packed:
+        """States (T + 1, D) and actions (T,) or (T, A) in turn; `ended` if the goal was reached."""
+        num_steps, slots = len(actions), self.num_slots
+        values = observations.reshape(num_steps + 1, slots, self.slot_dim).astype(np.float32)
+        block = np.arange(num_steps + 1)[:, None] * (slots + 1) + np.arange(slots)  # (T + 1, S)
+        action_places = block[:-1, -1] + 1
+        packed = self._blank(slots + num_steps * (slots + 1))
+        packed.kind[block], packed.kind[action_places] = Kind.STATE, Kind.ACTION
+        packed.slot[block] = np.arange(slots)
+        packed.value[block] = values
+        packed.hint[block[1:, :-1]] = values[:-1, 1:]
+        packed.hint[action_places] = values[:-1, 0]
+        packed.action[action_places] = np.asarray(actions, np.float32).reshape(num_steps, -1)
+        if loss:
+            packed.loss[:] = True
+            packed.stop[block[:, -1]] = CONTINUE
+            packed.stop[block[-1, -1]] = STOP if ended else UNKNOWN
+        return packed
+
+    def _blank(self, length: int, **given: np.ndarray) -> Packed:
+        arrays: dict[str, np.ndarray] = {
+            "kind": np.zeros(length, np.int64),
+            "token": np.zeros(length, np.int64),
+            "slot": np.zeros(length, np.int64),
+            "value": np.zeros((length, self.slot_dim), np.float32),
+            "hint": np.zeros((length, self.slot_dim), np.float32),
+            "action": np.zeros((length, self.action_width), np.float32),
+            "loss": np.zeros(length, bool),
+            "stop": np.full(length, UNKNOWN, np.int64),
+        }
+        return Packed(**(arrays | given))
+
+
+def join(parts: Sequence[Packed]) -> Packed:
+    """One sequence of all parts, in order."""
+    return Packed(
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in Packed.__dataclass_fields__
+        }
+    )
+
+
+def collate(sequences: Sequence[Packed]) -> Packed:
+    """Right-padded arrays (B, L, ...) of all sequences; padding is TEXT 0 without loss."""
+    length = max(len(sequence) for sequence in sequences)
+    arrays = {}
+    for name in Packed.__dataclass_fields__:
+        rows = [getattr(sequence, name) for sequence in sequences]
+        fill = UNKNOWN if name == "stop" else 0
+        out = np.full((len(rows), length, *rows[0].shape[1:]), fill, rows[0].dtype)
+        for row, values in zip(out, rows, strict=True):
+            row[: len(values)] = values
+        arrays[name] = out
+    return Packed(**arrays)

@@ -1,0 +1,285 @@
+"""The grounded model: a causal language model that also reads and writes states and actions.
+
+One thing to know: hidden states at position i predict position i + 1, whatever its kind; `embed`
+and `losses` are the whole of it. Departs from the paper in the state encoder (Fourier features, a
+position per entity), in the state head (a distribution over the change) and in an output that ends
+the rollout; `GroundingConfig` switches each of them back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from envs.world import Spaces
+from kalm.heads import BinnedHead, NumberEncoder, RegressionHead, draw
+from kalm.layout import UNKNOWN, Kind, Layout, Packed
+
+
+@dataclass(frozen=True)
+class GroundingConfig:
+    """How states and actions enter and leave the language model."""
+
+    positions: str = "entity"  # "entity": one position an entity; "state": one a state (the paper)
+    state_head: str = "binned"  # "binned": distribution of the change; "regression" (the paper)
+    num_bins: int = 161  # bins of the change of one number
+    num_frequencies: int = 6  # Fourier octaves of the state encoder; 0 keeps plain numbers
+    state_weight: float = 0.5  # weight of the state loss
+    action_weight: float = 0.5  # weight of the action loss
+    token_weight: float = 1.0  # weight of the loss on words
+    stop_weight: float = 0.2  # weight of the end-of-rollout loss
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("positions", ("entity", "state")),
+            ("state_head", ("binned", "regression")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"Expected --{name.replace('_', '-')} among {', '.join(choices)}, "
+                    f"got `{getattr(self, name)}`."
+                )
+
+
+@dataclass(frozen=True)
+class StateScale:
+    """Limits of the real data that numbers are normalised with."""
+
+    offset: tuple[float, ...]  # (E,) subtracted from the numbers of a slot
+    scale: tuple[float, ...]  # (E,) numbers and changes are divided by it
+    limit: float  # largest change, in scaled units, that the binned head can express
+
+    @classmethod
+    def of(cls, observations: np.ndarray, changes: np.ndarray, layout: Layout) -> "StateScale":
+        """Fits to states (N, D) and changes (M, D) of real data; also covers whole states."""
+        states = observations.reshape(-1, layout.slot_dim).astype(np.float64)
+        moved = changes.reshape(-1, layout.slot_dim).astype(np.float64)
+        scale = np.maximum(states.std(0), 1e-6)
+        limit = max(np.abs(states / scale).max(), np.abs(moved / scale).max()) * 1.05
+        return cls(tuple(states.mean(0).tolist()), tuple(scale.tolist()), float(limit))
+
+
+def make_layout(spaces: Spaces, positions: str) -> Layout:
+    """The layout of a world's rollouts with one position per entity or per state."""
+    num_slots = spaces.num_entities if positions == "entity" else 1
+    return Layout(num_slots, spaces.observation_dim // num_slots, spaces.action_dim or 1)
+
+
+class GroundedModel(nn.Module):
+    """A causal LM with encoders and heads for one world's states and actions."""
+
+    offset: Tensor  # (E,) of StateScale
+    unit: Tensor  # (E,) of StateScale
+
+    def __init__(
+        self,
+        backbone: Any,
+        tokenizer: Any,
+        spaces: Spaces,
+        config: GroundingConfig,
+        scale: StateScale,
+        world_name: str,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.tokenizer = backbone, tokenizer
+        self.spaces, self.config, self.scale, self.world_name = spaces, config, scale, world_name
+        self.layout = make_layout(spaces, config.positions)
+        hidden = backbone.config.hidden_size
+        slots, numbers = self.layout.num_slots, self.layout.slot_dim
+        self.state_encoder = NumberEncoder(numbers, hidden, config.num_frequencies)
+        self.hint_encoder = NumberEncoder(numbers, hidden, config.num_frequencies)
+        self.slot_embedding = nn.Embedding(slots, hidden)
+        self.action_encoder: nn.Module = (
+            nn.Embedding(spaces.num_actions, hidden)
+            if spaces.num_actions
+            else NumberEncoder(self.layout.action_width, hidden, config.num_frequencies)
+        )
+        self.state_head: BinnedHead | RegressionHead = (
+            BinnedHead(hidden, numbers, config.num_bins, scale.limit)
+            if config.state_head == "binned"
+            else RegressionHead(hidden, numbers)
+        )
+        self.action_head: nn.Linear | BinnedHead = (
+            nn.Linear(hidden, spaces.num_actions)
+            if spaces.num_actions
+            else BinnedHead(hidden, self.layout.action_width, 41, 1.0)
+        )
+        self.stop_head = nn.Linear(hidden, 1)
+        self.embedding_scale = float(backbone.get_input_embeddings().weight.std())
+        for table in (self.slot_embedding, self.action_encoder):
+            if isinstance(table, nn.Embedding):
+                nn.init.normal_(table.weight, std=self.embedding_scale)
+        self.register_buffer("offset", torch.tensor(scale.offset), persistent=False)
+        self.register_buffer("unit", torch.tensor(scale.scale), persistent=False)
+
+    # ------------------------------------------------------------------ words
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of user text; never a control token, whatever the text says."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
+            "input_ids"
+        ]
+        return ids
+
+    def prompt(self, text: str) -> list[int]:
+        """Token ids of a prompt, with the beginning-of-text token where the tokenizer has one."""
+        start = self.tokenizer.bos_token_id
+        return ([] if start is None else [start]) + self.encode_text(text)
+
+    @property
+    def end_token(self) -> int:
+        """The token that ends a text answer."""
+        end = self.tokenizer.eos_token_id
+        if end is None:
+            raise ValueError("The tokenizer has no eos_token. Set one before grounding.")
+        return int(end)
+
+    # ------------------------------------------------------------- forward pass
+
+    def embed(self, batch: "Tensors") -> Tensor:
+        """Input embeddings (B, L, H)."""
+        words = self.backbone.get_input_embeddings()(batch.token)
+        hints = self.hint_encoder((batch.hint - self.offset) / self.unit)
+        states = self.state_encoder((batch.value - self.offset) / self.unit)
+        states = states + self.slot_embedding(batch.slot)
+        if self.spaces.num_actions:
+            actions = self.action_encoder(batch.action[..., 0].long())
+        else:
+            actions = self.action_encoder(batch.action)
+        kind = batch.kind[..., None]
+        rollout = torch.where(kind == Kind.STATE, states, actions) + hints
+        return torch.where(kind == Kind.TEXT, words, rollout.to(words.dtype))
+
+    def decoder(self) -> Any:
+        """The backbone without its language head, adapters included."""
+        peft = getattr(self.backbone, "get_base_model", None)
+        backbone = peft() if callable(peft) else self.backbone
+        return backbone.base_model
+
+    def hidden(self, batch: "Tensors") -> Tensor:
+        """Last hidden states (B, L, H) float32 of right-padded sequences."""
+        output = self.decoder()(inputs_embeds=self.embed(batch), use_cache=False)
+        states: Tensor = output.last_hidden_state
+        return states
+
+    def forward(self, batch: "Tensors") -> dict[str, Tensor]:
+        """Sums and counts of every loss, so that any grouping of batches averages the same."""
+        hidden = self.hidden(batch)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.losses(hidden, batch)
+
+    def losses(self, hidden: Tensor, batch: "Tensors") -> dict[str, Tensor]:
+        """`NAME_sum` and `NAME_count` for state, action, token and stop."""
+        before, kind = hidden[:, :-1], batch.kind[:, 1:]
+        wanted = batch.loss[:, 1:]
+        sums: dict[str, Tensor] = {}
+
+        rows = wanted & (kind == Kind.STATE)
+        change = (batch.value[:, 1:][rows] - batch.hint[:, :-1][rows]) / self.unit
+        sums["state_sum"] = self.state_head.loss(before[rows].float(), change).sum()
+        sums["state_count"] = rows.sum()
+
+        rows = wanted & (kind == Kind.ACTION)
+        sums["action_sum"] = self._action_loss(before[rows].float(), batch.action[:, 1:][rows])
+        sums["action_count"] = rows.sum()
+
+        rows = wanted & (kind == Kind.TEXT)
+        words = self.backbone.get_output_embeddings()(before[rows].to(self.dtype))
+        sums["token_sum"] = functional.cross_entropy(
+            words.float(), batch.token[:, 1:][rows], reduction="sum"
+        )
+        sums["token_count"] = rows.sum()
+
+        rows = batch.stop != UNKNOWN
+        logits = self.stop_head(hidden[rows].float())[:, 0]
+        sums["stop_sum"] = functional.binary_cross_entropy_with_logits(
+            logits, batch.stop[rows].float(), reduction="sum"
+        )
+        sums["stop_count"] = rows.sum()
+        return sums
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the language head."""
+        dtype: torch.dtype = self.backbone.get_output_embeddings().weight.dtype
+        return dtype
+
+    def _action_loss(self, hidden: Tensor, action: Tensor) -> Tensor:
+        if isinstance(self.action_head, BinnedHead):
+            return self.action_head.loss(hidden, action).sum()
+        logits = self.action_head(hidden)
+        return functional.cross_entropy(logits, action[:, 0].long(), reduction="sum")
+
+    # ---------------------------------------------------------------- read heads
+
+    def next_state(
+        self, hidden: Tensor, hint: Tensor, uniforms: Tensor, temperature: float
+    ) -> Tensor:
+        """The next slot's numbers (M, E) from `hidden` (M, H) and its previous numbers (M, E)."""
+        change = self.state_head.sample(hidden.float(), uniforms, temperature)
+        return hint + change * self.unit
+
+    def next_action(self, hidden: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """Actions (M, A) drawn with `uniforms` (M, A); temperature 0 takes the likeliest."""
+        if isinstance(self.action_head, BinnedHead):
+            return self.action_head.sample(hidden.float(), uniforms, temperature).clamp(-1, 1)
+        logits: Tensor = self.action_head(hidden.float())
+        if temperature == 0:
+            return logits.argmax(-1, keepdim=True).float()
+        return draw(logits / temperature, uniforms[:, 0])[:, None].float()
+
+    def stop_probability(self, hidden: Tensor) -> Tensor:
+        """Probability (M,) that the rollout is complete."""
+        probability: Tensor = self.stop_head(hidden.float())[:, 0].sigmoid()
+        return probability
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A collated batch on a device; shapes as in `Packed` with a batch dimension in front."""
+
+    kind: Tensor
+    token: Tensor
+    slot: Tensor
+    value: Tensor
+    hint: Tensor
+    action: Tensor
+    loss: Tensor
+    stop: Tensor
+
+    @classmethod
+    def of(cls, packed: Packed, device: torch.device | str = "cpu") -> "Tensors":
+        """Moves `packed` to `device`."""
+        return cls(
+            **{
+                name: torch.from_numpy(getattr(packed, name)).to(device)
+                for name in Packed.__dataclass_fields__
+            }
+        )
+
+
+def total_loss(sums: dict[str, Tensor], config: GroundingConfig) -> Tensor:
+    """The weighted training loss of summed losses and counts.
+
+    Source: KALM reference code, 0.5 * state + 0.5 * action + token.
+    """
+    weights = {
+        "state": config.state_weight,
+        "action": config.action_weight,
+        "token": config.token_weight,
+        "stop": config.stop_weight,
+    }
+    parts = [
+        weight * sums[f"{name}_sum"] / sums[f"{name}_count"].clamp(min=1)
+        for name, weight in weights.items()
+    ]
+    return torch.stack(parts).sum()
+
+
+def trainable_names(model: nn.Module) -> Sequence[str]:
+    """Names of the parameters that fine-tuning changes."""
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]

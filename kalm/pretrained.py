@@ -1,0 +1,197 @@
+"""Saving and loading grounded models: safetensors and JSON in a folder, verified by SHA-256.
+
+Folder: `grounded.json` (world, shapes, configuration), `heads.safetensors` (encoders and heads),
+`backbone/` (full fine-tuning) or `adapter/` (LoRA; the base model is named), `tokenizer/`, and
+`hashes.json` over all of it, written last.
+"""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from envs.files import sha256_file
+from envs.world import Spaces
+from kalm.model import GroundedModel, GroundingConfig, StateScale
+
+CONFIG, HEADS, HASHES = "grounded.json", "heads.safetensors", "hashes.json"
+REVISION = re.compile(r"[0-9a-f]{40}")
+
+
+class ModelError(ValueError):
+    """A model folder that cannot be used: names the file and the next step."""
+
+
+def load_backbone(name: str, *, remote_code_revision: str | None = None) -> tuple[Any, Any]:
+    """A causal LM and its tokenizer from a hub id or a folder, in float32.
+
+    Args:
+        name: hub id, or folder with `config.json`.
+        remote_code_revision: 40 hexadecimal digits; allows the model's own code at that revision.
+
+    Raises:
+        ModelError: unknown folder, missing safetensors, remote code without a pinned revision.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if remote_code_revision is not None and not REVISION.fullmatch(remote_code_revision):
+        raise ModelError(
+            f"Expected --remote-code-revision as 40 hexadecimal digits, "
+            f"got `{remote_code_revision}`. Pin the commit whose code you have read."
+        )
+    trust = {
+        "trust_remote_code": remote_code_revision is not None,
+        "revision": remote_code_revision or "main",
+    }
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **trust)
+        backbone = AutoModelForCausalLM.from_pretrained(
+            name, use_safetensors=True, dtype=torch.float32, **trust
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"Could not load the base model `{name}`: {str(error).splitlines()[0]} "
+            f"Give a folder with config.json and *.safetensors, or a hub id that can be reached."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return backbone, tokenizer
+
+
+def add_lora(backbone: Any, *, rank: int, alpha: int, dropout: float) -> Any:
+    """`backbone` with trainable low-rank adapters on every linear layer, its weights frozen."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear")
+    return get_peft_model(backbone, config)
+
+
+def is_adapted(backbone: Any) -> bool:
+    """Whether `backbone` carries peft adapters."""
+    return hasattr(backbone, "peft_config")
+
+
+def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str:
+    """Writes `model` into the existing, empty `folder` and returns its hash."""
+    heads = {
+        name: tensor.contiguous()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith("backbone.")
+    }
+    save_file(heads, folder / HEADS)
+    part = "adapter" if is_adapted(model.backbone) else "backbone"
+    model.backbone.save_pretrained(folder / part, safe_serialization=True)
+    model.tokenizer.save_pretrained(folder / "tokenizer")
+    description = {
+        "world": model.world_name,
+        "base_model": base_model,
+        "spaces": asdict(model.spaces),
+        "config": asdict(model.config),
+        "scale": asdict(model.scale),
+        "part": part,
+    }
+    (folder / CONFIG).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    hashes = {
+        str(path.relative_to(folder)): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / HASHES).write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n")
+    return model_hash(folder)
+
+
+def model_hash(folder: Path) -> str:
+    """A short hash of a saved model: the weights' hashes, not their names' order."""
+    return sha256_file(Path(folder) / HASHES)[:16]
+
+
+def verify_model(folder: Path) -> list[str]:
+    """Problems of a saved model, each naming its file; empty if there is none."""
+    folder = Path(folder)
+    if not (folder / HASHES).is_file():
+        return [f"{folder / HASHES} is missing: the model was not saved to its end."]
+    try:
+        hashes = json.loads((folder / HASHES).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return [f"{folder / HASHES} is not valid JSON."]
+    problems = []
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{path} is missing.")
+        elif sha256_file(path) != expected:
+            problems.append(f"{path} was altered: its SHA-256 is not the recorded one.")
+    return problems
+
+
+def load_grounded(folder: Path, *, world_name: str | None = None) -> GroundedModel:
+    """The grounded model that `save_grounded` wrote, in float32 and evaluation mode.
+
+    Args:
+        world_name: if given, the world that the model has to be of.
+
+    Raises:
+        ModelError: missing, altered or foreign folder.
+    """
+    folder = Path(folder)
+    problems = verify_model(folder)
+    if problems:
+        raise ModelError(f"{problems[0]} Ground the model again or restore the file.")
+    description = json.loads((folder / CONFIG).read_text())
+    if world_name is not None and description["world"] != world_name:
+        raise ModelError(
+            f"Expected a model grounded in `{world_name}`, but {folder} was grounded in "
+            f"`{description['world']}`. Use that environment or another model."
+        )
+    backbone, tokenizer = _load_parts(folder, description)
+    scale = description["scale"]
+    model = GroundedModel(
+        backbone,
+        tokenizer,
+        Spaces(**description["spaces"]),
+        GroundingConfig(**description["config"]),
+        StateScale(tuple(scale["offset"]), tuple(scale["scale"]), scale["limit"]),
+        description["world"],
+    )
+    model.load_state_dict(load_file(folder / HEADS), strict=False)
+    return model.eval()
+
+
+def load_weights(model: GroundedModel, folder: Path) -> None:
+    """Puts the weights saved in `folder` into `model`, which was built the same way."""
+    description = json.loads((folder / CONFIG).read_text())
+    model.load_state_dict(load_file(folder / HEADS), strict=False)
+    if description["part"] == "backbone":
+        saved, _ = _load_local(folder / "backbone", folder / "tokenizer")
+        model.backbone.load_state_dict(saved.state_dict())
+    else:
+        from peft import set_peft_model_state_dict
+
+        adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
+        set_peft_model_state_dict(model.backbone, adapter)
+
+
+def _load_parts(folder: Path, description: dict[str, Any]) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    if description["part"] == "backbone":
+        backbone, _ = _load_local(folder / "backbone", folder / "tokenizer")
+    else:
+        from peft import PeftModel
+
+        base, _ = load_backbone(description["base_model"])
+        backbone = PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
+    return backbone, AutoTokenizer.from_pretrained(folder / "tokenizer")
+
+
+def _load_local(weights: Path, tokenizer: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    backbone = AutoModelForCausalLM.from_pretrained(
+        weights, use_safetensors=True, dtype=torch.float32
+    )
+    return backbone, AutoTokenizer.from_pretrained(tokenizer)
