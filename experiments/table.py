@@ -35,7 +35,7 @@ def grid(results: Results, columns: Sequence[tuple[str, str]]) -> list[list[str]
     for agent, protocol in results.agents:
         rows = [found.get((agent, protocol, *column)) for column in columns]
         if any(rows):
-            cells = [cell(row) if row else "–" for row in rows]
+            cells = [cell(row) if row else "-" for row in rows]
             lines.append([agent_label(agent, protocol), *cells])
     return lines
 

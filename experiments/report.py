@@ -1,0 +1,127 @@
+"""The report of a run as plain data, and its one self-contained HTML file.
+
+The page needs no server and asks for nothing: styles, script, charts and rollouts are inside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from envs.world import Scene
+from experiments.results import Results, write_text
+
+OUTCOMES = ("accepted", "rejected", "reached", "missed")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A rollout to play."""
+
+    title: str  # who made it, such as "imagined" or "real-only/cql"
+    source: str  # "imagined" or "real"
+    outcome: str  # one of OUTCOMES
+    frames: np.ndarray  # (T + 1, N, 2) float, entity centres in world units
+    strokes: np.ndarray  # (T, 4) float, a segment x0, y0, x1, y1 for each action
+    reason: str = ""  # why a rejected rollout was rejected
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise ValueError(
+                f"Expected an outcome among {', '.join(OUTCOMES)}, got `{self.outcome}`."
+            )
+        if len(self.frames) != len(self.strokes) + 1:
+            raise ValueError(
+                f"Expected {len(self.strokes) + 1} frames for {len(self.strokes)} strokes, "
+                f"got {len(self.frames)}. Keep the final frame."
+            )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Clips of one goal that play side by side under one control."""
+
+    goal: str
+    level: str
+    clips: tuple[Clip, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A titled set of comparisons."""
+
+    title: str
+    note: str
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves that share their axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Mapping[str, list[tuple[float, float]]]  # name -> (x, y) in order of x
+    logarithmic: bool = False  # y axis; values must be positive then
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report shows."""
+
+    title: str
+    results: Results
+    scene: Scene | None = None  # None where a world cannot be drawn: no animations then
+    galleries: tuple[Gallery, ...] = ()
+    grounding_charts: tuple[Chart, ...] = ()
+    agent_charts: tuple[Chart, ...] = ()
+    level_notes: Mapping[str, str] = field(default_factory=dict)  # what a level asks for
+
+
+def write_report(data: ReportData, path: Path) -> Path:
+    """Writes the page to `path` and returns `path`."""
+    from experiments.report_page import render_page
+
+    write_text(path, render_page(data))
+    return path
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one comparison that a run is about: an algorithm without and with imagined data."""
+
+    level: str
+    algorithm: str
+    protocol: str
+    without: float  # success of the real-only agent, share
+    with_imagined: float  # success of the agent that had imagined rollouts too, share
+
+    @property
+    def points(self) -> float:
+        """Percentage points gained."""
+        return 100 * (self.with_imagined - self.without)
+
+
+def headline(results: Results) -> Headline | None:
+    """The algorithm that does best with imagined rollouts, on novel goals where pooled rows exist.
+
+    The choice is by success *with* imagined rollouts, not by the gain: no pick of the widest gap.
+    """
+    levels = list(dict.fromkeys(row.level for row in results.rows))
+    if not levels:
+        return None
+    level = "novel" if "novel" in levels else levels[-1]
+    rows = results.select(level)
+    base = {row.agent.split("/", 1)[1]: row for row in rows if row.agent.startswith("real-only/")}
+    pairs = [
+        (row, base[row.agent.split("/", 1)[1]])
+        for row in rows
+        if row.agent.startswith("real+imagined/") and row.agent.split("/", 1)[1] in base
+    ]
+    if not pairs:
+        return None
+    best, real = max(pairs, key=lambda pair: pair[0].success)
+    algorithm = best.agent.split("/", 1)[1]
+    return Headline(level, algorithm, best.protocol, real.success, best.success)
