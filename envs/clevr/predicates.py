@@ -1,0 +1,178 @@
+"""What it means to reach a goal: goal numbers, the tau predicate, the judge of every goal kind.
+
+Directions follow the KALM convention: BEHIND is +y and FRONT is -y. The original environment
+names them the other way round; its own directions live in `envs.clevr.relations`.
+
+Source: KALM (NeurIPS 2024) task definitions and ImagineBench's Ball environment, with the defects
+of the published judges mended (hard goals are judged on the ten positions, after the step).
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+NUM_BALLS = 5
+BALL_NAMES = ("red", "blue", "green", "purple", "cyan")
+BALL_RADIUS = 0.13
+GOAL_LENGTH = 10  # kind, then three times source, target, direction; -1 where unused
+PAIR_REACH = 3 * BALL_RADIUS + 0.001  # tau asks for a smaller distance than this
+GATHER_REACH = 2.5 * BALL_RADIUS  # gather asks for a smaller distance than this
+LINE_COSINE = float(np.cos(np.radians(30)))  # each step of the line, inclusive
+LINE_TOLERANCE = 1e-7  # keeps exactly 30 degrees inside, whatever the rounding
+MOVED_DISTANCE = 0.15  # the easy level's second measure
+GREEN = 2
+GATHERED = (0, 1, 3, 4)  # every ball but green
+ZERO_BELOW = 0.001  # components of a difference smaller than this count as zero
+
+
+class GoalKind(IntEnum):
+    """First number of a goal's spec."""
+
+    PAIR = 0
+    MOVE = 1
+    TWO = 2
+    THREE = 3
+    LINE = 4
+    GATHER = 5
+
+
+class Direction(IntEnum):
+    """Side of the target on which the source must be; KALM convention."""
+
+    BEHIND = 0
+    LEFT = 1
+    FRONT = 2
+    RIGHT = 3
+
+
+DIRECTION_VECTORS = np.array([[0, 1], [-1, 0], [0, -1], [1, 0]], np.float64)  # (4, 2) x, y
+PUSHES = np.array(  # (8, 2) direction table of the pushes, by index
+    [[1, 0], [0, 1], [-1, 0], [0, -1], [0.8, 0.8], [-0.8, 0.8], [0.8, -0.8], [-0.8, -0.8]]
+)
+PUSHES_TOWARDS = np.array(  # (4, 8) whether a push counts as moving towards a Direction
+    [
+        [0, 1, 0, 0, 1, 1, 0, 0],
+        [0, 0, 1, 0, 0, 1, 0, 1],
+        [0, 0, 0, 1, 0, 0, 1, 1],
+        [1, 0, 0, 0, 1, 0, 1, 0],
+    ],
+    bool,
+)
+
+
+def centres(states: np.ndarray) -> np.ndarray:
+    """Ball centres (B, 5, 2) float64 of states (B, 10)."""
+    return np.asarray(states, np.float64).reshape(-1, NUM_BALLS, 2)
+
+
+def quadrants(differences: np.ndarray) -> np.ndarray:
+    """Direction (...,) int in which each difference (..., 2) of centres points.
+
+    The lower bound of each 90 degree quadrant belongs to it, the upper bound does not.
+    """
+    settled = np.where(np.abs(differences) < ZERO_BELOW, 0.0, differences)
+    x, y = settled[..., 0], settled[..., 1]
+    behind = (y >= x) & (y > -x)
+    left = (y <= -x) & (y > x)
+    front = (y <= x) & (y < -x)
+    return np.select([behind, left, front], [0, 1, 2], default=3)
+
+
+def pair_holds(
+    balls: np.ndarray, sources: np.ndarray, targets: np.ndarray, directions: np.ndarray
+) -> np.ndarray:
+    """The tau predicate (B,) bool: each source lies near its target, on the asked side.
+
+    Args:
+        balls: (B, 5, 2) centres.
+        sources: (B,) ball index.
+        targets: (B,) ball index.
+        directions: (B,) `Direction`.
+    """
+    rows = np.arange(len(balls))
+    differences = balls[rows, sources] - balls[rows, targets]
+    near = np.hypot(differences[:, 0], differences[:, 1]) < PAIR_REACH
+    return np.asarray(near & (quadrants(differences) == directions))
+
+
+def line_parts(balls: np.ndarray) -> np.ndarray:
+    """Whether each step of the colour line (B, 4) points along +x within 30 degrees."""
+    return np.asarray(line_cosines(balls) >= LINE_COSINE - LINE_TOLERANCE)
+
+
+def line_cosines(balls: np.ndarray) -> np.ndarray:
+    """Cosine (B, 4) between +x and each step red, blue, green, purple, cyan."""
+    steps = balls[:, 1:] - balls[:, :-1]
+    lengths = np.hypot(steps[..., 0], steps[..., 1])
+    return np.asarray(steps[..., 0] / np.maximum(lengths, 1e-12))
+
+
+def gather_parts(balls: np.ndarray) -> np.ndarray:
+    """Whether red, blue, purple and cyan (B, 4) are each near green."""
+    return np.asarray(gather_distances(balls) < GATHER_REACH)
+
+
+def gather_distances(balls: np.ndarray) -> np.ndarray:
+    """Distances (B, 4) of red, blue, purple and cyan from green."""
+    differences = balls[:, list(GATHERED)] - balls[:, GREEN : GREEN + 1]
+    return np.asarray(np.hypot(differences[..., 0], differences[..., 1]))
+
+
+def parts_hold(specs: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which sub-goals of each goal exist and which hold, both (B, 4) bool.
+
+    A pair has one part, conjunctions two or three, the line its four steps, gathering its four
+    balls, and moving has none, since the benchmark judges the action there.
+
+    Args:
+        specs: (B, 10) goal numbers.
+        states: (B, 10) ball centres.
+    """
+    specs, balls = np.asarray(specs), centres(states)
+    exist, hold = np.zeros((len(specs), 4), bool), np.zeros((len(specs), 4), bool)
+    kinds = specs[:, 0]
+    placed = np.isin(kinds, (GoalKind.PAIR, GoalKind.TWO, GoalKind.THREE))
+    for part in range(3):
+        source, target, direction = specs[:, 1 + 3 * part : 4 + 3 * part].T
+        rows = np.flatnonzero(placed & (source >= 0))
+        exist[rows, part] = True
+        hold[rows, part] = pair_holds(balls[rows], source[rows], target[rows], direction[rows])
+    for kind, judge in ((GoalKind.LINE, line_parts), (GoalKind.GATHER, gather_parts)):
+        rows = np.flatnonzero(kinds == kind)
+        exist[rows], hold[rows] = True, judge(balls[rows])
+    return exist, hold
+
+
+def pushed_towards(specs: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Whether each action (B,) pushes the goal's ball to the goal's side: the easy judge."""
+    specs, actions = np.asarray(specs), np.asarray(actions)
+    ball, push = np.divmod(actions, len(PUSHES))
+    return np.asarray((ball == specs[:, 1]) & PUSHES_TOWARDS[specs[:, 3], push])
+
+
+def moved_enough(specs: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Whether the goal's ball moved at least 0.15 to the goal's side (B,): the second easy judge.
+
+    Args:
+        specs: (B, 10) goal numbers of kind MOVE.
+        before: (B, 10) states.
+        after: (B, 10) states.
+    """
+    specs = np.asarray(specs)
+    rows = np.arange(len(specs))
+    shift = centres(after)[rows, specs[:, 1]] - centres(before)[rows, specs[:, 1]]
+    along = (shift * DIRECTION_VECTORS[specs[:, 3]]).sum(axis=-1)
+    return np.asarray(along >= MOVED_DISTANCE - 1e-9)
+
+
+def goals_reached(
+    specs: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
+) -> np.ndarray:
+    """Whether each step reaches its goal (B,) bool, as the benchmark judges it."""
+    specs = np.asarray(specs)
+    exist, hold = parts_hold(specs, after)
+    reached = exist.any(axis=1) & (hold | ~exist).all(axis=1)
+    moves = np.flatnonzero(specs[:, 0] == GoalKind.MOVE)
+    if len(moves):
+        reached[moves] = pushed_towards(specs[moves], np.asarray(actions)[moves])
+    return np.asarray(reached)
