@@ -1,0 +1,59 @@
+"""The command line: `kalm VERB ...`, the same as `python -m experiments VERB ...`.
+
+A verb's module is imported when the verb is used, so that help answers at once. What a user can
+cause ends in one clear message and exit code 2; KALM_TRACEBACK=1 shows where it came from.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from experiments.names import require_known
+
+VERBS = {
+    "run": ("experiments.pipeline", "a whole preset: from nothing to a table and a report"),
+    "collect": ("experiments.collect", "real rollouts with the scripted behaviour policy"),
+    "ground": ("experiments.ground", "fine-tune a language model on the rollouts"),
+    "imagine": ("experiments.imagine", "rollouts that the language model imagines"),
+    "train": ("experiments.train", "offline RL agents on real and imagined rollouts"),
+    "evaluate": ("experiments.evaluate", "success of every agent on every level of goals"),
+    "report": ("experiments.publish", "HTML page, figure and table of a run"),
+    "compare": ("experiments.compare", "runs side by side, with paired differences"),
+    "verify": ("experiments.verify", "check every byte of stores, models and runs"),
+    "doctor": ("experiments.doctor", "is this machine ready, and what to do if not"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb with its arguments and returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if words else 2
+    try:
+        require_known("verb", words[0], VERBS)
+        module = importlib.import_module(VERBS[words[0]][0])
+        code: int = module.main(words[1:])
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
+        if os.environ.get("KALM_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError | OSError) else 1
+    return code
+
+
+def usage() -> str:
+    """The help of the command line itself."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in VERBS.items())
+    return (
+        "usage: kalm VERB [options]\n\n"
+        "Ground a language model in a world, let it imagine rollouts, train agents on them.\n\n"
+        f"{verbs}\n\n"
+        "`kalm VERB --help` explains a verb; `kalm run demo` shows everything at work.\n"
+        "Set KALM_TRACEBACK=1 to see where an error came from."
+    )

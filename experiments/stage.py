@@ -1,0 +1,157 @@
+"""One stage of a pipeline: done once for its settings, resumed if it broke off, never mixed.
+
+`RUN/stages/NAME.json` records the key of a stage: its settings, its seed, and the keys of the
+stages it read from. The same key and a verified output mean that there is nothing to do; another
+key is refused, because later stages would mix results of two settings.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.origin import is_main_process, say
+from experiments.results import write_text
+from experiments.tracking import Run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What identifies a stage within a run folder."""
+
+    name: str  # such as "collect" or "train/real-only-cql"
+    settings: Any  # dataclass with everything that shapes the output
+    seed: int
+    needs: tuple[str, ...]  # stages of the same run folder whose outputs it reads
+    outputs: tuple[str, ...]  # what it writes, relative to the run folder
+
+
+def complete(
+    run: Run,
+    stage: Stage,
+    work: Callable[[], None],
+    problems: Callable[[], Sequence[str]],
+    *,
+    overwrite: bool = False,
+) -> bool:
+    """Brings a stage to its end; whether there was work to do.
+
+    Args:
+        work: makes the outputs; goes on from what an interrupted start left.
+        problems: says what is wrong with the outputs; empty when they are whole.
+        overwrite: removes outputs of other settings, or broken ones, instead of refusing.
+
+    Raises:
+        ValueError: a needed stage is missing, the outputs belong to other settings, or they
+            were altered since.
+    """
+    record = _record(run.folder, stage)
+    before = _read(run.folder, stage.name)
+    if overwrite and before is not None and (before["key"] != record["key"] or problems()):
+        _remove(run.folder, stage)
+        before = None
+    if before is not None:
+        _require_same(run.folder, stage, before, record)
+        found = list(problems())
+        if not found:
+            _write(run.folder, stage.name, record, done=True)
+            say(f"{stage.name}: done before, kept")
+            return False
+        if before["done"]:
+            raise ValueError(f"{found[0]} Restore it, or run `{stage.name}` with --overwrite.")
+    _write(run.folder, stage.name, record, done=False)
+    with run.stage(stage.name):
+        work()
+    found = list(problems())
+    if found:
+        raise ValueError(f"Stage `{stage.name}` wrote an output that is not whole: {found[0]}")
+    _write(run.folder, stage.name, record, done=True)
+    return True
+
+
+def is_done(folder: Path, name: str) -> bool:
+    """Whether stage `name` of run `folder` came to its end."""
+    record = _read(folder, name)
+    return record is not None and bool(record["done"])
+
+
+def done_stages(folder: Path) -> list[str]:
+    """Names of the finished stages of run `folder`, in alphabetical order."""
+    root = folder / "stages"
+    names = [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.json")]
+    return [name for name in sorted(names) if is_done(folder, name)]
+
+
+def _record(folder: Path, stage: Stage) -> dict[str, Any]:
+    """Settings and key of `stage`, from the keys of the stages it needs."""
+    keys = {}
+    for name in stage.needs:
+        needed = _read(folder, name)
+        if needed is None or not needed["done"]:
+            verb = name.split("/", 1)[0]
+            raise ValueError(
+                f"`{stage.name}` needs `{name}`, which is not done in {folder}. "
+                f"Run `kalm {verb} {folder}` first."
+            )
+        keys[name] = needed["key"]
+    content = {
+        "settings": json.loads(json.dumps(dataclasses.asdict(stage.settings), default=str)),
+        "seed": stage.seed,
+        "needs": keys,
+    }
+    text = json.dumps(content, sort_keys=True)
+    return {**content, "key": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _require_same(
+    folder: Path, stage: Stage, before: dict[str, Any], record: dict[str, Any]
+) -> None:
+    if before["key"] == record["key"]:
+        return
+    names = sorted(before["settings"].keys() | record["settings"].keys())
+    changed = [
+        f"{name} was {before['settings'].get(name)}, is {record['settings'].get(name)}"
+        for name in names
+        if before["settings"].get(name) != record["settings"].get(name)
+    ]
+    if before["seed"] != record["seed"]:
+        changed.append(f"seed was {before['seed']}, is {record['seed']}")
+    changed = changed or ["an earlier stage was done anew"]
+    raise ValueError(
+        f"`{stage.name}` in {folder} was made with other settings ({'; '.join(changed)}). "
+        f"Choose another run folder, or add --overwrite to make it anew."
+    )
+
+
+def _remove(folder: Path, stage: Stage) -> None:
+    if not is_main_process():
+        return
+    for output in stage.outputs:
+        path = folder / output
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    _path(folder, stage.name).unlink(missing_ok=True)
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / "stages" / f"{name}.json"
+
+
+def _read(folder: Path, name: str) -> dict[str, Any] | None:
+    path = _path(folder, name)
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _write(folder: Path, name: str, record: dict[str, Any], *, done: bool) -> None:
+    if is_main_process():
+        content = json.dumps({**record, "done": done}, indent=1, sort_keys=True)
+        write_text(_path(folder, name), content + "\n")
