@@ -1,0 +1,178 @@
+"""Run folders: the metrics file is the truth, the wandb mirror repeats it, keys stay out."""
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.tracking import (
+    Run,
+    WandbConfig,
+    mirrored_run_ids,
+    read_curve,
+    read_metrics,
+    read_seconds,
+    rebuild_mirror,
+)
+
+DUMMY_KEY = "dummy0key1" * 4
+
+
+@pytest.fixture
+def offline_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", DUMMY_KEY)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+def test_metrics_come_back_in_the_order_in_which_they_were_logged(tmp_path: Path) -> None:
+    with Run(tmp_path, {"seed": 3}, "kalm run demo") as run:
+        run.log("ground", 10, {"loss": 0.5})
+        run.log("train/bc", 1, {"loss": 2.0})
+        run.log("ground", 20, {"loss": 0.25})
+    assert read_metrics(tmp_path) == [
+        {"stage": "ground", "step": 10, "metrics": {"loss": 0.5}},
+        {"stage": "train/bc", "step": 1, "metrics": {"loss": 2.0}},
+        {"stage": "ground", "step": 20, "metrics": {"loss": 0.25}},
+    ]
+    assert read_curve(tmp_path, "ground", "loss") == [(10, 0.5), (20, 0.25)]
+    assert json.loads((tmp_path / "config.json").read_text()) == {"seed": 3}
+    assert (tmp_path / "command.txt").read_text() == "kalm run demo\n"
+
+
+def test_a_step_that_does_not_grow_is_refused_also_after_reopening(tmp_path: Path) -> None:
+    with Run(tmp_path, {}, "kalm") as run:
+        run.log("ground", 10, {"loss": 0.5})
+    with (
+        Run(tmp_path, {}, "kalm") as run,
+        pytest.raises(ValueError, match="Expected a step above 10 for stage `ground`, got 10"),
+    ):
+        run.log("ground", 10, {"loss": 0.4})
+
+
+def test_rewinding_drops_only_the_later_lines_of_one_stage(tmp_path: Path) -> None:
+    with Run(tmp_path, {}, "kalm") as run:
+        run.log("ground", 10, {"loss": 0.5})
+        run.log("ground", 20, {"loss": 0.4})
+        run.log("evaluate", 90, {"success": 1.0})
+        run.rewind("ground", 10)
+        run.log("ground", 15, {"loss": 0.45})
+    kept = [(row["stage"], row["step"]) for row in read_metrics(tmp_path)]
+    assert kept == [("ground", 10), ("evaluate", 90), ("ground", 15)]
+
+
+def test_a_line_torn_by_a_crash_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
+    with Run(tmp_path, {}, "kalm") as run:
+        run.log("ground", 1, {"loss": 0.5})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "ground", "st')
+    with Run(tmp_path, {}, "kalm") as run:
+        run.log("ground", 2, {"loss": 0.25})
+    assert read_curve(tmp_path, "ground", "loss") == [(1, 0.5), (2, 0.25)]
+
+
+def test_non_finite_numbers_are_shown_and_flagged_but_not_in_curves(tmp_path: Path) -> None:
+    with Run(tmp_path, {}, "kalm") as run:
+        run.log("ground", 1, {"loss": math.nan, "norm": -math.inf, "rate": 0.1})
+        run.log("ground", 2, {"loss": 3.0})
+    shown = read_metrics(tmp_path)[0]["metrics"]
+    assert shown == {
+        "loss": "NaN",
+        "norm": "-Infinity",
+        "rate": 0.1,
+        "non_finite": ["loss", "norm"],
+    }
+    assert read_curve(tmp_path, "ground", "loss") == [(2, 3.0)]
+
+
+def test_stage_seconds_add_up_over_starts_and_count_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, 2.5, 10.0, 11.5])  # 2.5 s until the failure, then 1.5 s
+    monkeypatch.setattr("experiments.tracking.time.monotonic", lambda: next(times))
+    with Run(tmp_path, {}, "kalm") as run:
+        with pytest.raises(KeyError), run.stage("ground"):
+            raise KeyError("broken")
+        with run.stage("ground"):
+            pass
+    assert read_seconds(tmp_path) == {"ground": 4.0}
+
+
+def test_only_rank_zero_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with Run(tmp_path / "run", {}, "kalm") as run, run.stage("ground"):
+        run.log("ground", 1, {"loss": 1.0})
+    assert not (tmp_path / "run").exists()
+
+
+def wandb_records(content: bytes) -> Iterator[bytes]:
+    """Records of a wandb file: a LevelDB log of 32 KiB blocks after a header of 7 bytes."""
+    place, record = 7, b""
+    while place < len(content):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, place)
+        record += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield record
+            record = b""
+
+
+def mirrored(folder: Path, run_id: str) -> list[dict[str, Any]]:
+    """The history in one offline wandb file."""
+    from wandb.proto import wandb_internal_pb2
+
+    (path,) = folder.glob(f"wandb/offline-run-*/run-{run_id}.wandb")
+    rows = []
+    for content in wandb_records(path.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(content)
+        if record.WhichOneof("record_type") == "history":
+            items = {
+                item.key or "/".join(item.nested_key): json.loads(item.value_json)
+                for item in record.history.item
+            }
+            rows.append({name: value for name, value in items.items() if name[0] != "_"})
+    return rows
+
+
+def test_the_offline_mirror_holds_every_line_and_rebuilds_are_equal(
+    tmp_path: Path, offline_wandb: None
+) -> None:
+    options = WandbConfig(group="table", tags=("test",))
+    with Run(tmp_path, {}, "kalm", options) as run:
+        run.log("ground", 10, {"loss": 0.5})
+        run.log("evaluate", 0, {"success": 0.75})
+    with Run(tmp_path, {}, "kalm", options) as run:  # an offline run cannot be appended to
+        run.log("ground", 20, {"loss": 0.25})
+    expected = [
+        {"ground/loss": 0.5, "ground/step": 10},
+        {"evaluate/success": 0.75, "evaluate/step": 0},
+        {"ground/loss": 0.25, "ground/step": 20},
+    ]
+    first, resumed = mirrored_run_ids(tmp_path)
+    assert mirrored(tmp_path, first) == expected[:2]
+    assert mirrored(tmp_path, resumed) == expected
+    once, twice = (rebuild_mirror(tmp_path, options) for _ in range(2))
+    assert mirrored(tmp_path, once) == mirrored(tmp_path, twice) == expected
+
+
+def test_a_key_never_reaches_any_file_or_output(
+    tmp_path: Path, offline_wandb: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = {"note": f"key {DUMMY_KEY}"}
+    with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig()) as run:
+        run.log("ground", 1, {"loss": 1.0})
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in files)
+    leaks = [path for path in files if DUMMY_KEY.encode() in path.read_bytes()]
+    assert leaks == []
+    assert DUMMY_KEY not in "".join(capfd.readouterr())
