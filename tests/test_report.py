@@ -1,0 +1,173 @@
+"""Results, tables, figures and the report page."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.world import Scene
+from experiments.figures import save_figure
+from experiments.progress import clock, progress_line
+from experiments.report import Chart, Clip, Comparison, Gallery, ReportData, headline, write_report
+from experiments.report_charts import ticks
+from experiments.results import Results, Row, load_results, save_results
+from experiments.table import markdown_table, terminal_tables
+
+SCENE = Scene((-1, 1, -1, 1), (-0.9, 0.9, -0.9, 0.9), 0.1, ("red", "blue"), ("#f00", "#00f"))
+
+
+def make_row(agent: str, success: float, level: str = "novel", protocol: str = "") -> Row:
+    low, high = max(success - 0.1, 0.0), min(success + 0.1, 1.0)
+    return Row(agent, level, "all", protocol, success, low, high, 200, (0, 1))
+
+
+def make_results(*rows: Row) -> Results:
+    return Results(
+        name="toy",
+        rows=rows,
+        base_model="primed from scratch",
+        command="kalm run toy",
+        commit="abc",
+        seeds=(0, 1),
+        seconds_per_stage={"collect": 61.0},
+        fidelity={"overlap_share": {"real": 0.029, "accepted": 0.031}},
+    )
+
+
+def make_clip(outcome: str = "accepted", reason: str = "", steps: int = 3) -> Clip:
+    frames = np.zeros((steps + 1, 2, 2), np.float32)
+    frames[:, 0, 0] = np.linspace(-0.5, 0.5, steps + 1)
+    return Clip("imagined", "imagined", outcome, frames, np.zeros((steps, 4)), reason)
+
+
+def make_report(goal: str = "put the red disc left of the blue one") -> ReportData:
+    comparison = Comparison(goal, "hard", (make_clip(), make_clip("rejected", "overlap")))
+    rows = (make_row("real-only/bc", 0.25), make_row("real+imagined/bc", 0.5, "novel", "x"))
+    return ReportData(
+        "A report",
+        make_results(*rows),
+        SCENE,
+        (Gallery("Imagined", "By the model.", (comparison,)),),
+        (Chart("Loss", "step", "mean", {"state": [(1.0, 2.0), (2.0, 1.0)]}),),
+    )
+
+
+def test_results_come_back_equal_from_their_file(tmp_path: Path) -> None:
+    results = make_results(make_row("random", 0.4), make_row("expert", 0.9))
+    assert load_results(save_results(results, tmp_path / "results.json")) == results
+
+
+def test_a_results_file_with_an_unknown_or_missing_field_is_refused(tmp_path: Path) -> None:
+    path = save_results(make_results(make_row("random", 0.4)), tmp_path / "results.json")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"sucess": 1}))
+    with pytest.raises(ValueError, match=r"unknown \['sucess'\]"):
+        load_results(path)
+    del content["rows"][0]["low"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"missing \['low'\]"):
+        load_results(path)
+
+
+@pytest.mark.parametrize("success", [float("nan"), -0.1, 1.1])
+def test_a_success_that_is_no_share_is_refused(success: float) -> None:
+    with pytest.raises(ValueError, match=r"Expected success in \[0, 1\]"):
+        Row("random", "hard", "all", "", success, 0.0, 1.0, 10, (0,))
+
+
+def test_the_markdown_table_has_levels_as_columns_and_a_dash_where_nothing_was_run() -> None:
+    results = make_results(
+        make_row("random", 0.4, "train"),
+        make_row("random", 0.05, "hard"),
+        make_row("real+imagined/bc", 0.5, "train", "target-goals"),
+    )
+    assert markdown_table(results).splitlines() == [
+        "| agent | train | hard |",
+        "| --- | ---: | ---: |",
+        "| random | 40.0 [30.0, 50.0] | 5.0 [0.0, 15.0] |",
+        "| real+imagined/bc (target goals) | 50.0 [40.0, 60.0] | - |",
+    ]
+
+
+def test_kinds_of_goals_get_a_table_of_their_own() -> None:
+    row = make_row("random", 0.4, "hard")
+    tables = terminal_tables(make_results(row, replace(row, kind="gather")))
+    assert [[str(column.header) for column in table.columns] for table in tables] == [
+        ["agent", "hard"],
+        ["agent", "hard: gather"],
+    ]
+
+
+def test_the_headline_takes_the_best_agent_with_imagination_and_not_the_widest_gap() -> None:
+    found = headline(
+        make_results(
+            make_row("real-only/bc", 0.1),
+            make_row("real+imagined/bc", 0.5, protocol="target-goals"),
+            make_row("real-only/cql", 0.4),
+            make_row("real+imagined/cql", 0.6, protocol="target-goals"),
+        )
+    )
+    assert found is not None
+    assert (found.algorithm, found.without, found.with_imagined) == ("cql", 0.4, 0.6)
+    assert found.points == pytest.approx(20.0)
+
+
+def test_a_run_without_imagination_has_no_headline() -> None:
+    assert headline(make_results(make_row("random", 0.4))) is None
+
+
+def test_the_page_names_no_address_and_forbids_requests(tmp_path: Path) -> None:
+    page = write_report(make_report(), tmp_path / "report.html").read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_a_goal_cannot_break_out_of_the_page(tmp_path: Path) -> None:
+    goal = "</script><script>alert(1)</script> \U0001f600 <|eot|> \"'&"
+    page = write_report(make_report(goal), tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt; \U0001f600 &lt;|eot|&gt;" in page
+
+
+def test_the_page_holds_every_frame_of_every_clip(tmp_path: Path) -> None:
+    page = write_report(make_report(), tmp_path / "report.html").read_text()
+    found = re.search(r'<script type="application/json" id="clips">(.*?)</script>', page)
+    assert found
+    ((accepted, _),) = json.loads(found.group(1))["players"]
+    # Four frames from -0.5 to 0.5 in three equal steps, rounded to a millimetre.
+    assert [frame[0][0] for frame in accepted["frames"]] == [-0.5, -0.167, 0.167, 0.5]
+    assert len(accepted["strokes"]) == 3
+
+
+def test_the_page_shows_numbers_outcomes_and_reasons(tmp_path: Path) -> None:
+    page = write_report(make_report(), tmp_path / "report.html").read_text()
+    for text in ("+25.0 points", "rejected: overlap", "kalm run toy", "2.9 %", "1:01"):
+        assert text in page
+
+
+def test_a_clip_without_its_final_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match="Expected 4 frames for 3 strokes, got 3"):
+        Clip("a", "real", "reached", np.zeros((3, 2, 2)), np.zeros((3, 4)))
+
+
+def test_ticks_are_round_and_cover_the_data() -> None:
+    assert ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ticks(130.0, 1900.0) == [0.0, 500.0, 1000.0, 1500.0, 2000.0]
+    assert ticks(3.0, 3.0)[0] <= 3.0 < ticks(3.0, 3.0)[-1]
+
+
+def test_the_figure_is_the_same_picture_every_time(tmp_path: Path) -> None:
+    results = make_results(make_row("random", 0.4), make_row("expert", 0.9))
+    first, second = (save_figure(results, tmp_path / name) for name in ("a.png", "b.png"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.read_bytes().startswith(b"\x89PNG")
+
+
+def test_progress_tells_share_and_time_left() -> None:
+    # 50 of 200 took 10 s, so the other 150 take 30 s.
+    assert progress_line(50, 200, "rollouts", 10.0) == "50 of 200 rollouts (25 %), 0:30 left"
+    assert progress_line(7, 0, "steps", 61.0) == "7 steps, 1:01 so far"
+    assert clock(3725) == "1:02:05"
