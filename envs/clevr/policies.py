@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.clevr.physics import RESTING, ClevrSimulator
+from envs.clevr.physics import ClevrSimulator
 from envs.clevr.predicates import (
     NUM_BALLS,
     PUSHES,
@@ -17,6 +17,7 @@ from envs.clevr.predicates import (
     goals_reached,
     pushed_towards,
 )
+from envs.clevr.resets import RESTING
 from envs.clevr.rewards import TOUCHING, potential
 from envs.world import Task
 

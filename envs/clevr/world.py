@@ -1,15 +1,15 @@
 """CLEVR-Robot as a world: five balls, forty pushes, four levels of goals in words.
 
-One thing to know: resets reach beyond the walls (31 % of the balls start inside one and are shot
-out by the first step), so out-of-bounds limits allow for the reset box as well.
+One thing to know: resets reach beyond the walls (see `envs.clevr.resets`), so the out-of-bounds
+check allows for the reset box as well, while projected balls go where balls can rest.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from envs.clevr import physics
-from envs.clevr.physics import ClevrSimulator
+from envs.clevr.model import CONTACT_MARGIN, WALLS, installed_mujoco
+from envs.clevr.physics import PUSHER_OFFSET, ClevrSimulator
 from envs.clevr.policies import UNIT_PUSHES, GreedyExpert, NoisyPolicy
 from envs.clevr.predicates import (
     BALL_NAMES,
@@ -21,11 +21,11 @@ from envs.clevr.predicates import (
     goals_reached,
     moved_enough,
 )
+from envs.clevr.resets import RESET_BOXES, RESTING, draw_scenes
 from envs.clevr.rewards import REWARDS, potential, rewards
 from envs.world import Goal, Scene, Spaces
 
 LEVELS = ("train", "rephrase", "easy", "hard")
-RESETS = ("box", "inside_walls")
 FOCUS = 0.4  # probability that the behaviour policy serves its goal in a step
 IDLE = 0.4  # probability that it never does in an episode
 OVERLAP = 0.20  # nearer centres than this count as overlapping balls, as in the paper
@@ -48,13 +48,12 @@ class ClevrWorld:
     levels: tuple[str, ...] = LEVELS
 
     def __init__(self, reward: str = "imaginebench", reset: str = "box") -> None:
-        for option, value, known in (("reward", reward, REWARDS), ("reset", reset, RESETS)):
+        for option, value, known in (("reward", reward, REWARDS), ("reset", reset, RESET_BOXES)):
             if value not in known:
                 raise ValueError(f"Expected {option} among {', '.join(known)}, got `{value}`.")
         self.reward_name, self.reset_name = reward, reset
-        margin = physics.contact_margin(physics.installed_mujoco())
         self.version = (
-            f"clevr_robot-1 mujoco={physics.installed_mujoco()} margin={margin} "
+            f"clevr_robot-1 mujoco={installed_mujoco()} margin={CONTACT_MARGIN} "
             f"reset={reset} reward={reward}"
         )
 
@@ -64,10 +63,15 @@ class ClevrWorld:
 
         return clevr_goals(level)
 
+    def unseen_goals(self, count: int, seed: int) -> Sequence[Goal]:
+        """Novel goals whose sentences and combinations are not those of any level."""
+        from envs.clevr.goals import unseen_sentence_goals
+
+        return unseen_sentence_goals(count, seed)
+
     def draw_starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Fresh start states (count, 10) float32."""
-        box = physics.RESET_BOX if self.reset_name == "box" else physics.RESET_BOX_INSIDE
-        scenes = physics.draw_scenes(count, rng, box)
+        scenes = draw_scenes(count, rng, self.reset_name)
         return scenes.reshape(count, -1).astype(np.float32)
 
     def simulator(self, num_slots: int, num_threads: int = 1) -> ClevrSimulator:
@@ -115,7 +119,7 @@ class ClevrWorld:
     def project_entity(self, entity: int, proposal: np.ndarray, placed: np.ndarray) -> np.ndarray:
         """Nearest free place (B, 2) float32 for a ball, given balls decoded before (B, P, 2)."""
         del entity  # all balls are alike
-        left, right, bottom, top = physics.RESTING
+        left, right, bottom, top = RESTING
         low, high = np.array((left, bottom)), np.array((right, top))
         place = np.clip(np.asarray(proposal, np.float64), low, high)
         rows = np.arange(len(place))
@@ -149,13 +153,13 @@ class ClevrWorld:
 
     def knowledge(self, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
         """Text-only question and answer pairs about the language of balls and sides."""
-        from envs.clevr.language import clevr_knowledge
+        from envs.clevr.language import knowledge
 
-        return clevr_knowledge(count, rng)
+        return knowledge(count, rng)
 
     def scene(self) -> Scene:
         """The table from above."""
-        return Scene((-0.7, 0.7, -0.4, 0.8), physics.WALLS, BALL_RADIUS, BALL_NAMES, CSS_COLORS)
+        return Scene((-0.7, 0.7, -0.4, 0.8), WALLS, BALL_RADIUS, BALL_NAMES, CSS_COLORS)
 
     def positions(self, observations: np.ndarray) -> np.ndarray:
         """Ball centres (B, 5, 2) of states (B, 10)."""
@@ -166,5 +170,5 @@ class ClevrWorld:
         balls = centres(observations)
         ball, push = np.divmod(np.asarray(actions), len(PUSHES))
         centre = balls[np.arange(len(balls)), ball]
-        start = centre - physics.PUSHER_OFFSET * PUSHES[push]
+        start = centre - PUSHER_OFFSET * PUSHES[push]
         return np.concatenate([start, start + 0.2 * UNIT_PUSHES[push]], axis=1)
