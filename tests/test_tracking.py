@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,15 +127,27 @@ def wandb_records(content: bytes) -> Iterator[bytes]:
             record = b""
 
 
-def mirrored(folder: Path, run_id: str) -> list[dict[str, Any]]:
-    """The history in one offline wandb file."""
+def finished_records(folder: Path, run_id: str) -> list[Any]:
+    """Records of one offline wandb file; wandb's own process may write the last ones late."""
     from wandb.proto import wandb_internal_pb2
 
     (path,) = folder.glob(f"wandb/offline-run-*/run-{run_id}.wandb")
+    for _ in range(200):
+        records = []
+        for content in wandb_records(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(content)
+            records.append(record)
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.05)
+    raise AssertionError(f"wandb did not finish {path}")
+
+
+def mirrored(folder: Path, run_id: str) -> list[dict[str, Any]]:
+    """The history in one offline wandb file."""
     rows = []
-    for content in wandb_records(path.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(content)
+    for record in finished_records(folder, run_id):
         if record.WhichOneof("record_type") == "history":
             items = {
                 item.key or "/".join(item.nested_key): json.loads(item.value_json)
@@ -171,6 +184,7 @@ def test_a_key_never_reaches_any_file_or_output(
     config = {"note": f"key {DUMMY_KEY}"}
     with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig()) as run:
         run.log("ground", 1, {"loss": 1.0})
+    finished_records(tmp_path, *mirrored_run_ids(tmp_path))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".wandb" for path in files)
     leaks = [path for path in files if DUMMY_KEY.encode() in path.read_bytes()]
