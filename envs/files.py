@@ -21,6 +21,10 @@ class StoreError(ValueError):
     """A folder of data cannot be written or read; the message names the file and the next step."""
 
 
+class FolderTaken(StoreError):  # noqa: N818 -- reads as the sentence that it is
+    """The folder exists already, or another process is writing it."""
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, as hex digits."""
     with path.open("rb") as file:
@@ -80,7 +84,7 @@ def require_free_space(folder: Path, num_bytes: int) -> None:
 
 def _refuse_existing(target: Path) -> None:
     if target.exists() or target.is_symlink():
-        raise StoreError(
+        raise FolderTaken(
             f"{target} exists already. Choose another folder, or remove this one first."
         )
 
@@ -97,7 +101,7 @@ def _lock(partial: Path, target: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise StoreError(
+            raise FolderTaken(
                 f"{target} is being written by process {_owner(partial)}. "
                 "Wait for it, or choose another folder."
             ) from None

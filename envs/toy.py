@@ -210,6 +210,10 @@ class ToyWorld:
     def _candidates(self) -> np.ndarray:
         return np.arange(12)
 
+    def unseen_goals(self, count: int, seed: int) -> Sequence[Goal]:
+        """Conjunctions in words that no level uses."""
+        return toy_goals.unseen_goals(count, seed, self.sources)
+
     def knowledge(self, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
         """Text-only question and answer pairs on paraphrases and composite goals."""
         return toy_goals.knowledge(count, rng, self.sources)

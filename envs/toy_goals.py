@@ -24,6 +24,7 @@ _REPHRASE = (
 )
 _EASY = ("Push the {a} disc {d}.", "Shift {a} a bit {d}.")
 _HARD = "Arrange the discs: {a} {d} {b}, and {c} {e} {f}."
+_UNSEEN = "Bring it about that {a} lies {d} {b} while {c} lies {e} {f}."
 _COMPOSITE = (
     "Get {a} {d} {b}, then {c} {e} {f}.",
     "Both things are wanted, {a} {d} {b} as well as {c} {e} {f}.",
@@ -85,6 +86,15 @@ def goals(level: str, sources: tuple[int, ...]) -> tuple[Goal, ...]:
             Goal(_fill(_HARD, spec), level, "two_goals", spec) for spec in _conjunctions(sources)
         )
     raise ValueError(f"Unknown level `{level}`. Choose one of: {', '.join(LEVELS)}.")
+
+
+def unseen_goals(count: int, seed: int, sources: tuple[int, ...]) -> tuple[Goal, ...]:
+    """Conjunctions in words that no level uses."""
+    specs = _conjunctions(sources)
+    chosen = np.random.default_rng(seed).integers(len(specs), size=count)
+    return tuple(
+        Goal(_fill(_UNSEEN, specs[place]), "hard", "two_goals", specs[place]) for place in chosen
+    )
 
 
 def knowledge(

@@ -108,6 +108,10 @@ class World(Protocol):
         """All goals of a level, in a fixed order."""
         ...
 
+    def unseen_goals(self, count: int, seed: int) -> Sequence[Goal]:
+        """Novel goals whose sentences and combinations are disjoint from every level's."""
+        ...
+
     def draw_starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Fresh start states (count, D) float32 from the reset distribution."""
         ...

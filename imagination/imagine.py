@@ -1,0 +1,278 @@
+"""Imagining rollouts for goals: shards claimed from a folder, resumed where they were left.
+
+Rollout i is a pure function of (model, config, i): its goal, its start state, its random stream.
+A shard is a small store that is published whole, so any number of processes can work in one folder
+and a crash loses at most the shards in progress. At the end accepted and rejected rollouts are
+merged into two stores: `accepted/`, which agents train on, and `rejected/`, with reasons.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from envs.card import Card
+from envs.episode import Episode, Scalar
+from envs.files import FolderTaken, publish
+from envs.store import EpisodeStore, write_store
+from envs.world import Goal, World
+from imagination.checks import Limits, count_reasons, reject_reason
+from imagination.directors import ModelDirector, Plan, WorldDirector, make_plans
+from imagination.goals import goals_to_imagine, spread
+from kalm.engine import GenerationConfig, GenerationEngine, Project, Request
+from kalm.model import GroundedModel
+from kalm.text import decompose
+
+START_KEY, GOAL_KEY = 7_001, 7_002  # keep imagined starts and goals apart from other streams
+MODES, JUDGES, STARTS = ("planned", "direct"), ("world", "model"), ("fresh", "real")
+
+
+@dataclass(frozen=True)
+class ImagineConfig:
+    """What is imagined, and how."""
+
+    protocol: str = "target"  # imagination.goals.PROTOCOLS
+    mode: str = "planned"  # "planned": sub-goal by sub-goal; "direct": the goal's own words
+    judge: str = "world"  # "world": environment functions on imagined states; "model": its own
+    starts: str = "fresh"  # "fresh" draws, or "real": first states of real rollouts
+    num_rollouts: int = 4000  # to imagine, before checks
+    shares: dict[str, float] = field(
+        default_factory=lambda: {"rephrase": 0.2, "easy": 0.2, "hard": 0.6}
+    )  # of the rollouts by level
+    tries: int = 1  # rollouts per goal and start, of which the best is kept
+    plausible: bool = True  # whether decoded states pass the plausibility hook
+    rollouts_per_shard: int = 500  # unit of work and of loss after a crash
+    seed: int = 0  # of goals, starts and draws
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+
+    def __post_init__(self) -> None:
+        for name, choices in (("mode", MODES), ("judge", JUDGES), ("starts", STARTS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"Expected --{name} among {', '.join(choices)}, got `{getattr(self, name)}`."
+                )
+        if self.num_rollouts < 1 or self.tries < 1 or self.rollouts_per_shard % self.tries:
+            raise ValueError(
+                "Expected --num-rollouts and --tries >= 1, and --rollouts-per-shard a multiple "
+                f"of --tries; got {self.num_rollouts}, {self.tries}, {self.rollouts_per_shard}."
+            )
+
+
+class NothingAccepted(ValueError):  # noqa: N818 -- reads as the sentence that it is
+    """Every imagined rollout was rejected: carries the counted reasons."""
+
+
+@dataclass(frozen=True)
+class Imagination:
+    """Everything that shards share."""
+
+    world: World
+    model: GroundedModel
+    model_hash: str
+    config: ImagineConfig
+    plans: Sequence[Plan]  # one per rollout, tries next to each other
+    limits: Limits
+    real_starts: np.ndarray | None  # (N, D) first states of real rollouts, for starts="real"
+
+    def start(self, index: int) -> np.ndarray:
+        """Start state (D,) of rollout `index`; equal for all tries at one goal."""
+        rng = np.random.default_rng([self.config.seed, START_KEY, index // self.config.tries])
+        if self.real_starts is not None:
+            row: np.ndarray = self.real_starts[rng.integers(len(self.real_starts))]
+            return row
+        fresh: np.ndarray = self.world.draw_starts(1, rng)[0]
+        return fresh
+
+    def stream(self, index: int) -> tuple[int, ...]:
+        """Key of the random stream of rollout `index`: (model, goal, seed, index)."""
+        words = f"{self.model_hash}\0{self.plans[index].goal.text}".encode()
+        key = int.from_bytes(hashlib.sha256(words).digest()[:8], "big")
+        return (key, self.config.seed, index)
+
+    def run_shard(self, first: int, last: int) -> Iterator[Episode]:
+        """Imagined episodes of rollouts `first` to `last` - 1, in order, judged."""
+        director = (
+            WorldDirector(self.world, self.plans)
+            if self.config.judge == "world"
+            else ModelDirector(self.plans)
+        )
+        hook: Project | None = None
+        if self.config.plausible:
+            hook = self._project
+        engine = GenerationEngine(self.model, director, self.config.generation, project=hook)
+        requests = (
+            Request(i, director.begin(i, start := self.start(i)), start, self.stream(i))
+            for i in range(first, last)
+        )
+        done = {request.index: request for request in engine.imagine(requests)}
+        episodes = [self._episode(done[index]) for index in range(first, last)]
+        yield from keep_best(episodes, self.config.tries)
+
+    def _project(self, slot: int, proposal: np.ndarray, placed: np.ndarray) -> np.ndarray:
+        """Passes every entity of a slot through the world's hook, in turn."""
+        spaces = self.world.spaces
+        width = spaces.entity_dim
+        hook = getattr(self.world, "project_entity", self.limits.project_entity)
+        per_slot = proposal.shape[1] // width
+        before = placed.reshape(len(placed), -1, width)
+        values = proposal.reshape(len(proposal), per_slot, width).copy()
+        for entity in range(per_slot):
+            known = np.concatenate([before, values[:, :entity]], axis=1)
+            values[:, entity] = hook(slot * per_slot + entity, values[:, entity], known)
+        return values.reshape(proposal.shape)
+
+    def _episode(self, request: Request) -> Episode:
+        goal = self.plans[request.index].goal
+        observations, actions = np.stack(request.observations), np.stack(request.actions)
+        success, ends, rewards = self._judge(goal, request, observations, actions)
+        episode = Episode(
+            goal=goal.text,
+            observations=observations,
+            actions=actions,
+            rewards=rewards,
+            terminated=ends,
+            source="imagined",
+            level=goal.level,
+            success=success,
+            provenance={
+                "model_hash": self.model_hash,
+                "seed": self.config.seed,
+                "index": request.index,
+                "kind": goal.kind,
+                "protocol": self.config.protocol,
+                "mode": self.config.mode,
+                "judge": self.config.judge,
+                "projected": request.projected,
+            },
+        )
+        reason = reject_reason(self.world, self.limits, episode)
+        return with_verdict(episode, reason)
+
+    def _judge(
+        self, goal: Goal, request: Request, observations: np.ndarray, actions: np.ndarray
+    ) -> tuple[bool, bool, np.ndarray]:
+        """Success, whether the task ended, and rewards (T,) of an imagined rollout."""
+        if self.config.judge == "model":
+            rewards = np.zeros(len(actions), np.float32)
+            rewards[-1] = float(request.finished)
+            return request.finished, request.finished, rewards
+        specs = np.tile(np.array(goal.spec), (len(actions), 1))
+        before, after = observations[:-1], observations[1:]
+        success = self.world.success(specs, before, actions, after)
+        rewards = self.world.reward(specs, before, actions, after)
+        return bool(success[-1]), bool(self.world.ends(specs, success)[-1]), rewards
+
+
+def with_verdict(episode: Episode, reason: str) -> Episode:
+    """`episode` with the reason of its rejection, empty if it is accepted, in its provenance."""
+    verdict: dict[str, Scalar] = {"accepted": not reason, "reason": reason}
+    return replace(episode, provenance={**episode.provenance, **verdict})
+
+
+def keep_best(episodes: Sequence[Episode], tries: int) -> Iterator[Episode]:
+    """All episodes; of each group of `tries` only the shortest accepted one stays accepted."""
+    for first in range(0, len(episodes), tries):
+        group = episodes[first : first + tries]
+        good = [episode for episode in group if episode.provenance["accepted"]]
+        best = min(good, key=len, default=None)
+        for episode in group:
+            beaten = episode.provenance["accepted"] and episode is not best
+            yield with_verdict(episode, "not_the_best") if beaten else episode
+
+
+def prepare(
+    world: World,
+    model: GroundedModel,
+    model_hash: str,
+    real: EpisodeStore,
+    config: ImagineConfig,
+    *,
+    goals: Sequence[Goal] | None = None,
+) -> tuple[Imagination, dict[str, int]]:
+    """What shards share, and how well the goals could be divided.
+
+    Args:
+        goals: to imagine; None takes those of the protocol.
+    """
+    pool = goals_to_imagine(world, config.protocol, seed=config.seed) if goals is None else goals
+    rng = np.random.default_rng([config.seed, GOAL_KEY])
+    chosen = spread(pool, config.shares, -(-config.num_rollouts // config.tries), rng)
+    chosen = [chosen[place] for place in rng.permutation(len(chosen))]
+    texts = sorted({goal.text for goal in chosen})
+    divided = (
+        dict(zip(texts, decompose(model, texts), strict=True)) if config.mode == "planned" else {}
+    )
+    plans, counts = make_plans(world, chosen, divided)
+    limits = Limits.of(real.episodes())
+    starts = None
+    if config.starts == "real":
+        starts = np.stack([episode.observations[0] for episode in real.episodes()])
+    repeated = [plan for plan in plans for _ in range(config.tries)]
+    return Imagination(world, model, model_hash, config, repeated, limits, starts), counts
+
+
+def imagine(
+    imagination: Imagination,
+    folder: Path,
+    card: Card,
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Imagines every rollout into `folder`/accepted and `folder`/rejected; counts by reason.
+
+    May run in many processes at once, on the same folder.
+
+    Raises:
+        NothingAccepted: no rollout passed the checks.
+    """
+    folder = Path(folder)
+    shards = folder / "shards"
+    size, total = imagination.config.rollouts_per_shard, len(imagination.plans)
+    bounds = [(first, min(first + size, total)) for first in range(0, total, size)]
+    names = [shards / f"shard-{number:05d}" for number in range(len(bounds))]
+    while missing := [i for i, name in enumerate(names) if not name.exists()]:
+        claimed = False
+        for number in missing:
+            on_progress(sum(name.exists() for name in names) * size, total)
+            try:
+                write_store(names[number], imagination.run_shard(*bounds[number]), card)
+                claimed = True
+            except FolderTaken:
+                continue  # another process works on it, or has just finished it
+        if not claimed:
+            time.sleep(1.0)
+    on_progress(total, total)
+    return merge(folder, names, card)
+
+
+def merge(folder: Path, shards: Sequence[Path], card: Card) -> dict[str, int]:
+    """Merges shards into `accepted/` and `rejected/` and writes the counts beside them."""
+    counts = count_reasons(e for shard in shards for e in EpisodeStore(shard).episodes())
+    if not counts.get("accepted"):
+        raise NothingAccepted(
+            f"All {sum(counts.values())} imagined rollouts were rejected: {counts}. Ground the "
+            f"model longer, imagine more candidates a step, or look at {shards[0]}."
+        )
+    for name, wanted in (("accepted", True), ("rejected", False)):
+        number = counts["accepted"] if wanted else sum(counts.values()) - counts["accepted"]
+        if number and not (folder / name).exists():
+            write_store(
+                folder / name,
+                (
+                    episode
+                    for shard in shards
+                    for episode in EpisodeStore(shard).episodes()
+                    if episode.provenance["accepted"] == wanted
+                ),
+                card,
+                expected_episodes=number,
+            )
+    if not (folder / "summary").exists():
+        with publish(folder / "summary") as partial:
+            text = json.dumps({"reasons": counts, "card": asdict(card)}, indent=2, sort_keys=True)
+            (partial / "summary.json").write_text(text + "\n", "utf-8")
+    return counts
