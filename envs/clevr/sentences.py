@@ -121,7 +121,7 @@ TWO_PATTERNS = (
     "Keep {a} while keeping {b}.",
     "Place {a}, and place {b} as well.",
     "Bring {a} and, in addition, bring {b}.",
-    "Make sure to have both {a} and {b}.",
+    "Make sure to have {a} and to have {b}.",
 )
 THREE_PATTERNS = (
     "Push {a}, push {b}, and also push {c}.",
@@ -129,7 +129,7 @@ THREE_PATTERNS = (
     "Keep {a} while keeping {b} and keeping {c}.",
     "Place {a}, place {b}, and place {c} as well.",
     "Bring {a}, bring {b} and, in addition, bring {c}.",
-    "Make sure to have all of {a}, {b} and {c}.",
+    "Make sure to have {a}, to have {b} and to have {c}.",
 )
 
 LINE_TEXTS = (
