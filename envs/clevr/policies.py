@@ -52,7 +52,7 @@ def sketched_pushes(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     gaps[:, actions, actions // len(PUSHES)] = np.inf
     ahead = (along > 0) & (gaps < TOUCHING)
     cut = np.where(ahead, TOUCHING - gaps, 0.0).sum(axis=-1)
-    return after.reshape(len(balls), NUM_ACTIONS, -1), cut
+    return after.reshape(len(balls), NUM_ACTIONS, 2 * NUM_BALLS), cut
 
 
 def sketched_values(specs: np.ndarray, states: np.ndarray) -> np.ndarray:
@@ -65,9 +65,9 @@ def sketched_values(specs: np.ndarray, states: np.ndarray) -> np.ndarray:
     specs = np.asarray(specs)
     after, cut = sketched_pushes(states)
     repeated = np.repeat(specs, NUM_ACTIONS, axis=0)
-    values = potential(repeated, after.reshape(len(repeated), -1)).reshape(cut.shape) - cut
+    values = potential(repeated, after.reshape(-1, 2 * NUM_BALLS)).reshape(cut.shape) - cut
     move = np.flatnonzero(specs[:, 0] == GoalKind.MOVE)
-    wanted = repeated.reshape(len(specs), NUM_ACTIONS, -1)[move].reshape(-1, specs.shape[1])
+    wanted = np.repeat(specs[move], NUM_ACTIONS, axis=0)
     pushed = pushed_towards(wanted, np.tile(np.arange(NUM_ACTIONS), len(move)))
     values[move] += pushed.reshape(len(move), NUM_ACTIONS)
     return np.asarray(values, np.float64)
@@ -112,13 +112,13 @@ class NoisyPolicy:
         """Pushes (K,) int64 for states (K, 10)."""
         draws = self._draws[slots, self._steps[slots] % self._horizon_steps]
         self._steps[slots] += 1
-        values = sketched_values(self._specs[slots], observations)
+        actions = (draws[:, 2] * NUM_ACTIONS).astype(np.int64)
+        focused = np.flatnonzero(draws[:, 0] < self._focus[slots])
+        values = sketched_values(self._specs[slots[focused]], observations[focused])
         ranks = np.argsort(-values, axis=1, kind="stable")
-        rank = np.searchsorted(RANK_EDGES, draws[:, 1], side="right")
-        served = ranks[np.arange(len(ranks)), rank]
-        focused = draws[:, 0] < self._focus[slots]
-        anything = (draws[:, 2] * NUM_ACTIONS).astype(np.int64)
-        return np.asarray(np.where(focused, served, anything), np.int64)
+        rank = np.searchsorted(RANK_EDGES, draws[focused, 1], side="right")
+        actions[focused] = ranks[np.arange(len(ranks)), rank]
+        return np.asarray(actions)
 
 
 class GreedyExpert:

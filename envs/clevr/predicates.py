@@ -89,6 +89,8 @@ def pair_holds(
         targets: (B,) ball index.
         directions: (B,) `Direction`.
     """
+    if not len(balls):
+        return np.zeros(0, bool)
     rows = np.arange(len(balls))
     differences = balls[rows, sources] - balls[rows, targets]
     near = np.hypot(differences[:, 0], differences[:, 1]) < PAIR_REACH
@@ -130,17 +132,24 @@ def parts_hold(specs: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     specs, balls = np.asarray(specs), centres(states)
     exist, hold = np.zeros((len(specs), 4), bool), np.zeros((len(specs), 4), bool)
-    kinds = specs[:, 0]
-    placed = np.isin(kinds, (GoalKind.PAIR, GoalKind.TWO, GoalKind.THREE))
     for part in range(3):
-        source, target, direction = specs[:, 1 + 3 * part : 4 + 3 * part].T
-        rows = np.flatnonzero(placed & (source >= 0))
+        rows, source, target, direction = relations_at(specs, part)
         exist[rows, part] = True
-        hold[rows, part] = pair_holds(balls[rows], source[rows], target[rows], direction[rows])
+        hold[rows, part] = pair_holds(balls[rows], source, target, direction)
     for kind, judge in ((GoalKind.LINE, line_parts), (GoalKind.GATHER, gather_parts)):
-        rows = np.flatnonzero(kinds == kind)
-        exist[rows], hold[rows] = True, judge(balls[rows])
+        rows = np.flatnonzero(specs[:, 0] == kind)
+        if len(rows):
+            exist[rows], hold[rows] = True, judge(balls[rows])
     return exist, hold
+
+
+def relations_at(
+    specs: np.ndarray, part: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows (K,) of the goals with a relation at `part`, and their sources, targets, directions."""
+    source, target, direction = specs[:, 1 + 3 * part : 4 + 3 * part].T
+    rows = np.flatnonzero((source >= 0) & (target >= 0))
+    return rows, source[rows], target[rows], direction[rows]
 
 
 def pushed_towards(specs: np.ndarray, actions: np.ndarray) -> np.ndarray:

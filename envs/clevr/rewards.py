@@ -17,6 +17,7 @@ from envs.clevr.predicates import (
     goals_reached,
     line_cosines,
     parts_hold,
+    relations_at,
 )
 
 REWARDS = ("imaginebench", "kalm")
@@ -77,12 +78,9 @@ def potential(specs: np.ndarray, states: np.ndarray) -> np.ndarray:
     specs, balls = np.asarray(specs), centres(states)
     exist, hold = parts_hold(specs, states)
     total = (exist & hold).sum(axis=1).astype(np.float64)
-    placed = np.isin(specs[:, 0], (GoalKind.PAIR, GoalKind.TWO, GoalKind.THREE))
     for part in range(3):
-        source, target, direction = specs[:, 1 + 3 * part : 4 + 3 * part].T
-        rows = np.flatnonzero(placed & (source >= 0))
-        difference = balls[rows, source[rows]] - balls[rows, target[rows]]
-        total[rows] -= pair_distance(difference, direction[rows])
+        rows, source, target, direction = relations_at(specs, part)
+        total[rows] -= pair_distance(balls[rows, source] - balls[rows, target], direction)
     line = np.flatnonzero(specs[:, 0] == GoalKind.LINE)
     total[line] -= _line_distance(balls[line])
     gather = np.flatnonzero(specs[:, 0] == GoalKind.GATHER)
