@@ -89,6 +89,15 @@ class SlotDecoder:
         return hidden[torch.arange(len(chosen), device=self.device), lengths - 1]
 
     @torch.inference_mode()
+    def append(self, rows: np.ndarray, pieces: Sequence[Packed]) -> Tensor:
+        """Feeds `rows` (K,) one piece each, all of one length; hidden states (K, H) at the end."""
+        batch = Tensors.of(collate(pieces), self.device)
+        chosen = torch.as_tensor(np.asarray(rows), device=self.device)
+        hidden = self._forward(batch, chosen, batch.kind.shape[1])
+        self.lengths[chosen] += batch.kind.shape[1]
+        return hidden[:, -1]
+
+    @torch.inference_mode()
     def extend(self, batch: Tensors, advance: Tensor | None = None) -> Tensor:
         """Feeds Q positions to every row, (R, Q) in all fields; hidden states (R, Q, H).
 

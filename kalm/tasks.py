@@ -143,7 +143,7 @@ class TaskStream:
         spec, end = reached[rng.integers(len(reached))]
         texts = self.rollouts.goals[self.rollouts.specs[spec]]
         goal = texts[rng.integers(len(texts))]
-        start = self._start(reached, spec, end, rng)
+        start = self._start(end, rng)
         observations = episode.observations[start : end + 1]
         actions = episode.actions[start:end]
         if task == "generation":
@@ -152,11 +152,14 @@ class TaskStream:
             return task, self._consequence(goal, observations)
         return task, self._explanation(goal, observations, actions)
 
-    def _start(
-        self, reached: list[tuple[int, int]], spec: int, end: int, rng: np.random.Generator
-    ) -> int:
-        earliest = max(0, end - self.max_steps)
-        return int(rng.integers(earliest, end)) if rng.random() < 0.5 else earliest
+    def _start(self, end: int, rng: np.random.Generator) -> int:
+        """Where a stretch that reaches its goal at `end` begins: short ones are likelier.
+
+        The last actions are those that reached the goal; what lies before them is mostly noise.
+        """
+        lengths = np.arange(1, min(end, self.max_steps) + 1)
+        weights = 1.0 / lengths
+        return end - int(rng.choice(lengths, p=weights / weights.sum()))
 
     def _generation(self, goal: str, observations: np.ndarray, actions: np.ndarray) -> Packed:
         words = self.layout.text(self.prompt(prompts.generation_prompt(goal)))

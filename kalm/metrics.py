@@ -1,0 +1,119 @@
+"""How well a model is grounded: its predictions on rollouts that it has never seen.
+
+Source: KALM section 4.3 and appendix (next-state error, action agreement, explanation accuracy);
+round-trip consistency is ours.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from envs.episode import Episode
+from envs.world import Goal, World
+from kalm import prompts
+from kalm.layout import Kind, Packed, collate, join
+from kalm.model import GroundedModel, Tensors
+from kalm.text import explain
+
+MOVED = 1e-3  # an entity that moved further than this, in world units, counts as moved
+
+
+@torch.inference_mode()
+def prediction_metrics(
+    model: GroundedModel, episodes: Sequence[Episode], *, batch: int = 64, max_steps: int = 12
+) -> dict[str, float]:
+    """Next-state errors of moved and unmoved entities in world units, and action agreement.
+
+    Every state and action is predicted from the true past (teacher forcing), over the last
+    `max_steps` steps of each rollout.
+    """
+    model.eval()
+    sums = dict.fromkeys(("moved", "unmoved", "copied", "agreed"), 0.0)
+    counts = dict.fromkeys(sums, 0)
+    for first in range(0, len(episodes), batch):
+        pieces = [_prompted(model, e, max_steps) for e in episodes[first : first + batch]]
+        tensors = Tensors.of(collate(pieces), model.unit.device)
+        hidden = model.hidden(tensors).float()[:, :-1]
+        _add_state_errors(model, hidden, tensors, sums, counts)
+        rows = tensors.kind[:, 1:] == Kind.ACTION
+        if model.spaces.num_actions:
+            chosen = model.next_action(hidden[rows], hidden.new_zeros(int(rows.sum()), 1), 0)
+            true = tensors.action[:, 1:][rows]
+            sums["agreed"] += float((chosen == true).float().sum())
+            counts["agreed"] += int(rows.sum())
+    means = {name: sums[name] / max(counts[name], 1) for name in sums}
+    metrics = {
+        "next_state_error_moved": means["moved"],
+        "next_state_error_unmoved": means["unmoved"],
+        "copy_error_moved": means["copied"],
+    }
+    return metrics | ({"action_agreement": means["agreed"]} if counts["agreed"] else {})
+
+
+def _prompted(model: GroundedModel, episode: Episode, max_steps: int) -> Packed:
+    first = max(0, len(episode) - max_steps)
+    words = model.layout.text(model.prompt(prompts.generation_prompt(episode.goal)))
+    rollout = model.layout.rollout(
+        episode.observations[first:], episode.actions[first:], ended=True, loss=True
+    )
+    return join([words, rollout])
+
+
+def _add_state_errors(
+    model: GroundedModel,
+    hidden: torch.Tensor,
+    tensors: Tensors,
+    sums: dict[str, float],
+    counts: dict[str, int],
+) -> None:
+    """Euclidean errors of the predicted changes of all states but the first."""
+    rows = tensors.kind[:, 1:] == Kind.STATE
+    seen = (tensors.kind == Kind.ACTION).cumsum(1)[:, 1:] > 0
+    rows = rows & seen
+    hint, value = tensors.hint[:, :-1][rows], tensors.value[:, 1:][rows]
+    predicted = model.next_state(hidden[rows], hint, torch.zeros_like(hint), 0)
+    entity = model.spaces.entity_dim
+    error = (predicted - value).reshape(-1, entity).norm(dim=-1)
+    shift = (hint - value).reshape(-1, entity).norm(dim=-1)
+    moved = shift > MOVED
+    for name, values in (
+        ("moved", error[moved]),
+        ("unmoved", error[~moved]),
+        ("copied", shift[moved]),
+    ):
+        sums[name] += float(values.sum())
+        counts[name] += len(values)
+
+
+def explanation_metrics(
+    world: World, model: GroundedModel, episodes: Sequence[Episode]
+) -> dict[str, float]:
+    """How often the explained goal of a successful rollout is right, judged three ways.
+
+    exact: the same goal. achieved: a training goal that the rollout did reach at its end and that
+    did not hold at its start. known: the words are a training sentence at all.
+    """
+    goals = {goal.text: goal for goal in world.goals(world.levels[0])}
+    found = [goals.get(text) for text in explain(model, episodes)]
+    exact = [
+        goal is not None and goal.spec == goals[episode.goal].spec
+        for goal, episode in zip(found, episodes, strict=True)
+    ]
+    achieved = [
+        goal is not None and _achieved(world, goal, episode)
+        for goal, episode in zip(found, episodes, strict=True)
+    ]
+    return {
+        "explanation_exact": float(np.mean(exact)),
+        "explanation_achieved": float(np.mean(achieved)),
+        "explanation_known": float(np.mean([goal is not None for goal in found])),
+    }
+
+
+def _achieved(world: World, goal: Goal, episode: Episode) -> bool:
+    spec = np.array([goal.spec])
+    first, before, after = (episode.observations[[place]] for place in (0, -2, -1))
+    action = episode.actions[-1:]
+    at_end = world.success(spec, before, action, after)[0]
+    return bool(at_end and not world.success(spec, first, action, first)[0])
