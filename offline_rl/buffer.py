@@ -1,0 +1,241 @@
+"""The mixing buffer: batches with an exact share of imagined data, straight from flat arrays.
+
+A batch is a pure function of (seed, step), so a resumed run sees the batches it would have seen.
+Goal vectors are gathered from a table by goal id, every action gives one transition (also the last
+one of an episode that was cut), and only a task's own ending is terminal. Departs from the
+reference code, whose mix is accidental and whose intervals switch the discount off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from envs.flat import FlatEpisodes
+from offline_rl.goal_encoder import EncodedGoals
+from offline_rl.normalizer import Normalizer
+
+_BATCH_STREAM = 1  # spawn key: batches share no random numbers with evaluation
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """A batch of steps; inputs are an observation followed by its goal vector."""
+
+    inputs: np.ndarray  # (B, D + V) float32
+    actions: np.ndarray  # (B, 1) int64 or (B, A) float32
+    rewards: np.ndarray  # (B, 1) float32
+    next_inputs: np.ndarray  # (B, D + V) float32
+    terminals: np.ndarray  # (B, 1) float32, 1 where the task ended
+    imagined: np.ndarray  # (B,) bool
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A batch of L steps each up to a drawn one, padded on the left."""
+
+    inputs: np.ndarray  # (B, L, D + V) float32
+    actions: np.ndarray  # (B, L, 1) int64
+    returns_to_go: np.ndarray  # (B, L, 1) float32, undiscounted
+    timesteps: np.ndarray  # (B, L) int64, from 1 on; 0 is padding
+    masks: np.ndarray  # (B, L) float32, 0 where padded
+    imagined: np.ndarray  # (B,) bool
+
+
+class _Source:
+    """One data set: its episodes that are drawn from, and their rows in the goal table."""
+
+    def __init__(self, episodes: FlatEpisodes, goals: EncodedGoals, success_only: bool) -> None:
+        self.episodes = episodes
+        self.goal_rows = goals.ids(episodes.goals)[episodes.goal_ids]  # (N,)
+        self._chosen = np.flatnonzero(episodes.success if success_only else episodes.lengths > 0)
+        self._ends = np.cumsum(episodes.lengths[self._chosen])
+
+    @property
+    def num_transitions(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Episodes (B,) and steps within them (B,) of transition numbers (B,)."""
+        place = np.searchsorted(self._ends, numbers, side="right")
+        chosen = self._chosen[place]
+        steps = numbers - (self._ends[place] - self.episodes.lengths[chosen])
+        return chosen, steps
+
+    @cached_property
+    def returns_to_go(self) -> np.ndarray:
+        """Undiscounted rewards from each step to its episode's end (S,) float32."""
+        from_here = np.cumsum(self.episodes.rewards[::-1], dtype=np.float64)[::-1]
+        ends = self.episodes.starts + self.episodes.lengths
+        after = np.append(from_here, 0.0)[ends]
+        rest = from_here - np.repeat(after, self.episodes.lengths)
+        return np.asarray(rest, np.float32)
+
+
+class MixingBuffer:
+    """Batches over real and imagined episodes.
+
+    `imagined_fraction * batch_size` rows of each batch are imagined, rounded to the nearest whole
+    number with halves up; steps are drawn uniformly within each data set. `drawn` counts them.
+
+    Args:
+        imagined: None, or episodes of the same spaces.
+        goals: table with every goal text of both data sets.
+        imagined_fraction: share of imagined steps in each batch, in [0, 1].
+        reward_scale: rewards are multiplied by it.
+        success_only_real: draw from successful real episodes only (filtered imitation).
+        success_only_imagined: the same for imagined episodes.
+
+    Raises:
+        ValueError: the fraction is outside [0, 1], or a data set that is asked for is empty.
+    """
+
+    def __init__(
+        self,
+        real: FlatEpisodes | None,
+        imagined: FlatEpisodes | None,
+        goals: EncodedGoals,
+        normalizer: Normalizer,
+        *,
+        batch_size: int,
+        imagined_fraction: float = 0.0,
+        seed: int = 0,
+        reward_scale: float = 1.0,
+        success_only_real: bool = False,
+        success_only_imagined: bool = False,
+    ) -> None:
+        check_fraction(imagined_fraction)
+        num_imagined = int(np.floor(imagined_fraction * batch_size + 0.5))
+        self.counts = {"real": batch_size - num_imagined, "imagined": num_imagined}
+        self.drawn = {"real": 0, "imagined": 0}
+        self._seed, self._reward_scale = seed, reward_scale
+        self._normalizer = normalizer
+        self._goal_vectors = normalizer.goals(goals.vectors)
+        given = {"real": real, "imagined": imagined}
+        filtered = {"real": success_only_real, "imagined": success_only_imagined}
+        self._sources: dict[str, _Source] = {}
+        for name, count in self.counts.items():
+            episodes = given[name]
+            if count == 0:
+                continue
+            if episodes is None or len(episodes) == 0:
+                raise ValueError(
+                    f"Expected {count} {name} steps in each batch, got no {name} episodes. "
+                    f"Provide some, or choose an --imagined-fraction that asks for none."
+                )
+            self._sources[name] = _Source(episodes, goals, filtered[name])
+            if self._sources[name].num_transitions == 0:
+                raise ValueError(
+                    f"Expected successful {name} episodes, got none among {len(episodes)}. "
+                    f"Drop --success-only-{name}."
+                )
+
+    @property
+    def num_transitions(self) -> dict[str, int]:
+        """Steps that can be drawn, by source."""
+        return {name: source.num_transitions for name, source in self._sources.items()}
+
+    def transitions(self, step: int, with_next: bool = True) -> Transitions:
+        """The batch of training step `step`.
+
+        Args:
+            with_next: False leaves `next_inputs` equal to `inputs`, for imitation.
+        """
+        parts = [self._transitions(*drawn, with_next) for drawn in self._draw(step)]
+        return Transitions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def windows(self, step: int, context_steps: int) -> Windows:
+        """The windows of training step `step`, each of `context_steps` steps."""
+        parts = [self._windows(*drawn, context_steps) for drawn in self._draw(step)]
+        return Windows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def return_quantile(self, quantile: float) -> float:
+        """That quantile of the scaled episode returns, over the data sets that are drawn from."""
+        returns = [
+            source.returns_to_go[source.episodes.starts] for source in self._sources.values()
+        ]
+        return float(np.quantile(np.concatenate(returns), quantile)) * self._reward_scale
+
+    def _draw(self, step: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng([self._seed, _BATCH_STREAM, step])
+        drawn = []
+        for name, source in self._sources.items():
+            numbers = rng.integers(source.num_transitions, size=self.counts[name])
+            self.drawn[name] += len(numbers)
+            drawn.append((name, *source.locate(numbers)))
+        return drawn
+
+    def _transitions(
+        self, name: str, chosen: np.ndarray, steps: np.ndarray, with_next: bool
+    ) -> tuple[np.ndarray, ...]:
+        source = self._sources[name]
+        episodes = source.episodes
+        rows = episodes.starts[chosen] + steps
+        goals = source.goal_rows[chosen]
+        inputs = self._inputs(episodes.observations[rows + chosen], goals)
+        next_inputs = inputs
+        if with_next:
+            next_inputs = self._inputs(episodes.observations[rows + chosen + 1], goals)
+        last = steps == episodes.lengths[chosen] - 1
+        return (
+            inputs,
+            _columns(episodes.actions[rows]),
+            self._rewards(episodes.rewards[rows])[:, None],
+            next_inputs,
+            (last & episodes.terminated[chosen]).astype(np.float32)[:, None],
+            np.full(len(rows), name == "imagined"),
+        )
+
+    def _windows(
+        self, name: str, chosen: np.ndarray, steps: np.ndarray, context_steps: int
+    ) -> tuple[np.ndarray, ...]:
+        source = self._sources[name]
+        episodes = source.episodes
+        within = steps[:, None] + np.arange(1 - context_steps, 1)  # (B, L), negative is padding
+        real = within >= 0
+        rows = episodes.starts[chosen][:, None] + np.maximum(within, 0)
+        observations = episodes.observations[rows + chosen[:, None]]
+        goals = np.broadcast_to(source.goal_rows[chosen][:, None], rows.shape)
+        return (
+            self._inputs(observations, goals) * real[..., None].astype(np.float32),
+            _columns(np.where(real, episodes.actions[rows], 0)),
+            (self._rewards(source.returns_to_go[rows]) * real)[..., None].astype(np.float32),
+            np.where(real, within + 1, 0),
+            real.astype(np.float32),
+            np.full(len(rows), name == "imagined"),
+        )
+
+    def _inputs(self, observations: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        dim = observations.shape[-1]
+        inputs = np.empty((*goals.shape, dim + self._goal_vectors.shape[1]), np.float32)
+        inputs[..., :dim] = self._normalizer.observations(observations)
+        inputs[..., dim:] = self._goal_vectors[goals]
+        return inputs
+
+    def _rewards(self, rewards: np.ndarray) -> np.ndarray:
+        return np.asarray(rewards * np.float32(self._reward_scale), np.float32)
+
+
+def _columns(actions: np.ndarray) -> np.ndarray:
+    """Discrete actions as a column, continuous ones as they are."""
+    discrete = actions.dtype.kind in "iu"
+    return actions[..., None].astype(np.int64) if discrete else actions
+
+
+def check_fraction(imagined_fraction: float) -> None:
+    """Checks a share of imagined data.
+
+    Raises:
+        ValueError: it is outside [0, 1].
+    """
+    if not 0.0 <= imagined_fraction <= 1.0:
+        raise ValueError(
+            f"Expected an --imagined-fraction between 0 and 1, got {imagined_fraction}. "
+            "0.5 is half real, half imagined."
+        )
+
+
+def goal_texts(*data: FlatEpisodes | None) -> Sequence[str]:
+    """Distinct goal texts of several data sets, in order."""
+    return list(dict.fromkeys(text for episodes in data if episodes for text in episodes.goals))
