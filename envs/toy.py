@@ -21,7 +21,7 @@ MAX_CARRY = 4  # steps that a lifted disc is carried on before it is put back
 REACH = 0.6  # discs further apart than this are in no relation
 IDEAL = 0.4  # distance of two discs that a relation's potential aims at
 MOVED = 0.05  # a disc moved in a direction if it went further than this
-SUCCESS_REWARD = 1.0
+SUCCESS_REWARD = 5.0  # more than any progress that one move can make
 _AXES = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])  # in the order of DIRECTIONS
 
 
@@ -106,6 +106,7 @@ class ToyWorld:
     horizon_steps = 20
     levels: tuple[str, ...] = toy_goals.LEVELS
     sources: tuple[int, ...] = (0, 1, 2)  # discs that goals may ask to move
+    start_width = 0.8  # half the side of the square of starts
     behaviour_noise = 0.3
 
     def goals(self, level: str) -> Sequence[Goal]:
@@ -113,10 +114,11 @@ class ToyWorld:
         return toy_goals.goals(level, self.sources)
 
     def draw_starts(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Starts (count, 6) float32: discs uniform within 0.8, none overlapping."""
+        """Starts (count, 6) float32: discs uniform in a square, none overlapping."""
         starts = np.empty((0, self.spaces.observation_dim), np.float32)
         while len(starts) < count:
-            draws = rng.uniform(-0.8, 0.8, (count, self.spaces.observation_dim)).astype(np.float32)
+            draws = rng.uniform(-self.start_width, self.start_width, (count, starts.shape[1]))
+            draws = draws.astype(np.float32)
             starts = np.concatenate([starts, draws[~_overlapping(draws)]])
         return starts[:count]
 
@@ -147,21 +149,22 @@ class ToyWorld:
     def reward(
         self, specs: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
     ) -> np.ndarray:
-        """Progress of the potential, plus a bonus of 1 at success (B,) float32."""
+        """Progress of the potential, plus a bonus of 5 at success (B,) float32."""
         progress = self.potential(specs, after) - self.potential(specs, before)
         bonus = SUCCESS_REWARD * self.success(specs, before, actions, after)
         return np.asarray(progress + bonus, np.float32)
 
     def potential(self, specs: np.ndarray, states: np.ndarray) -> np.ndarray:
-        """Minus the distance still to go, summed over the goal's parts (B,) float32."""
-        total = np.zeros(len(specs))
+        """Minus the distance still to go, over all parts of the goal (B,) float32."""
+        squared, along = np.zeros(len(specs)), np.zeros(len(specs))
         rows, positions = np.arange(len(specs)), _discs(states.astype(np.float64))
         for source, direction, target in np.split(specs.T, specs.shape[1] // 3):
-            place = positions[rows, target] + IDEAL * _AXES[direction]
-            distance = np.linalg.norm(positions[rows, source] - place, axis=-1)
-            along = (positions[rows, source] * _AXES[direction]).sum(axis=-1)
-            total += np.where(target >= 0, -distance, np.where(source >= 0, along, 0.0))
-        return total.astype(np.float32)
+            place = positions[rows, source]
+            distance = place - positions[rows, target] - IDEAL * _AXES[direction]
+            squared += np.where(target >= 0, (distance**2).sum(axis=-1), 0.0)
+            moves = (source >= 0) & (target < 0)
+            along += np.where(moves, (place * _AXES[direction]).sum(axis=-1), 0.0)
+        return np.asarray(along - np.sqrt(squared), np.float32)
 
     def violations(self, states: np.ndarray) -> dict[str, np.ndarray]:
         """Overlapping discs, and discs outside the walls (B,) bool."""
@@ -235,11 +238,15 @@ class ToyWorld:
 
 
 class ContinuousToyWorld(ToyWorld):
-    """The red disc is moved by a continuous displacement; the others lie still."""
+    """The red disc is moved by a continuous displacement; the others lie still.
+
+    So most conjunctions have no solution from most starts: the expert's row is the ceiling.
+    """
 
     name = "toy_continuous"
     spaces = Spaces(num_entities=len(DISCS), entity_dim=2, action_dim=2)
     sources = (0,)
+    start_width = 0.5  # red must reach both of the others, which lie still
 
     def next_states(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """States (B, 6) float64 after displacements (B, 2), clipped to [-1, 1] full moves."""

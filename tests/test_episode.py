@@ -1,6 +1,7 @@
 """The episode checks itself on construction."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,11 +37,12 @@ def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("name", ["observations", "actions", "rewards"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused(name: str, bad: float) -> None:
-    shape = {"observations": (3, 2), "actions": (2, 1), "rewards": (2,)}[name]
-    values = np.zeros(shape, np.float32)
-    values[-1] = bad
+    episode = make_episode(steps=2, actions=np.zeros((2, 1), np.float32))
+    values = getattr(episode, name).copy()
+    values.flat[-1] = bad
+    changes: dict[str, Any] = {name: values}
     with pytest.raises(ValueError, match=f"Expected finite {name}"):
-        make_episode(steps=2, **{name: values})
+        dataclasses.replace(episode, **changes)
 
 
 def test_text_episodes_are_episodes() -> None:
