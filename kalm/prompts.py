@@ -8,7 +8,7 @@ TASKS = ("generation", "dynamics", "consequence", "explanation", "decomposition"
 
 BEFORE_EXPLANATION = "Read this rollout and tell its goal. Rollout:"
 AFTER_EXPLANATION = "Goal:"
-DYNAMICS = "Predict the next state from this state and action:"
+DYNAMICS = "Predict what happens next:"
 SUBGOAL_SEPARATOR = " ; "
 
 

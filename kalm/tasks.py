@@ -16,7 +16,7 @@ import numpy as np
 from envs.episode import Episode
 from envs.world import Goal, World
 from kalm import prompts
-from kalm.layout import Layout, Packed, join
+from kalm.layout import Kind, Layout, Packed, join
 
 Encode = Callable[[str], list[int]]
 
@@ -25,8 +25,8 @@ Encode = Callable[[str], list[int]]
 class TaskWeights:
     """Relative frequency of every fine-tuning task in the stream."""
 
-    generation: float = 0.55  # goal -> rollout
-    dynamics: float = 0.1  # state, action -> next state
+    generation: float = 0.45  # goal -> rollout
+    dynamics: float = 0.2  # states and actions -> next states
     consequence: float = 0.05  # goal, first state -> last state
     explanation: float = 0.2  # rollout -> goal
     decomposition: float = 0.1  # goal -> simpler goals, text only
@@ -108,15 +108,17 @@ class TaskStream:
         *,
         seed: int,
         max_steps: int = 12,
+        dynamics_steps: int = 6,
     ) -> None:
         """Args:
         knowledge: question and answer pairs for decomposition; may be empty.
         prompt, encode: words to token ids, with and without a beginning-of-text token.
         max_steps: longest stretch of a rollout in one sample.
+        dynamics_steps: longest stretch in a dynamics sample; 1 in the paper.
         """
         self.rollouts, self.knowledge, self.layout = rollouts, knowledge, layout
         self.prompt, self.encode, self.end_token = prompt, encode, end_token
-        self.seed, self.max_steps = seed, max_steps
+        self.seed, self.max_steps, self.dynamics_steps = seed, max_steps, dynamics_steps
         self.probabilities = weights.probabilities()
         if not knowledge:
             self.probabilities[prompts.TASKS.index("decomposition")] = 0.0
@@ -168,16 +170,12 @@ class TaskStream:
 
     def _dynamics(self, episode: Episode, rng: np.random.Generator) -> Packed:
         step = int(rng.integers(len(episode)))
-        states, action = episode.observations[step : step + 2], episode.actions[step]
-        layout = self.layout
-        return join(
-            [
-                layout.text(self.prompt(prompts.DYNAMICS)),
-                layout.state(states[0], None, loss=False),
-                layout.act(action, states[0], loss=False),
-                layout.state(states[1], states[0], loss=True),
-            ]
-        )
+        end = min(step + self.dynamics_steps, len(episode))
+        states, actions = episode.observations[step : end + 1], episode.actions[step:end]
+        rollout = self.layout.rollout(states, actions, ended=False, loss=False)
+        rollout.loss[:] = rollout.kind == Kind.STATE
+        rollout.loss[: self.layout.num_slots] = False
+        return join([self.layout.text(self.prompt(prompts.DYNAMICS)), rollout])
 
     def _consequence(self, goal: str, observations: np.ndarray) -> Packed:
         layout, first, last = self.layout, observations[0], observations[-1]
