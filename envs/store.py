@@ -8,16 +8,12 @@
 Reading streams shard by shard. The same episodes and card give the same bytes.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.card import Card, package_versions, require_world
@@ -25,6 +21,19 @@ from envs.columns import Layout
 from envs.episode import Episode
 from envs.files import StoreError, publish, require_free_space, sha256_file
 from envs.flat import FlatEpisodes, cached_flat, flatten
+from envs.manifest import (
+    CARD,
+    MANIFEST,
+    MARKER,
+    Manifest,
+    Shard,
+    marker_text,
+    problem_of_pages,
+    problem_of_shard,
+    problem_of_size,
+    problems_of_marker,
+    read_manifest,
+)
 
 __all__ = [
     "Card",
@@ -39,61 +48,8 @@ __all__ = [
     "write_store",
 ]
 
-SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 100  # episodes that random access decodes at once
 MIN_FREE_BYTES = 16 << 20  # a disk with less than this is called full
-_CARD, _MANIFEST, _MARKER = "card.json", "manifest.json", "COMPLETE"
-_NEXT_STEP = "Restore it from a copy, or write the store again."
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One Parquet file."""
-
-    file: str  # path inside the store
-    rows: int
-    steps: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a store holds."""
-
-    rows: int  # episodes, N
-    steps: int  # actions over all episodes
-    layout: Layout
-    shards: tuple[Shard, ...]
-    schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> str:
-        """The manifest as JSON text with sorted keys."""
-        values = {
-            "schema_version": self.schema_version,
-            "rows": self.rows,
-            "steps": self.steps,
-            "layout": self.layout.to_json(),
-            "shards": [asdict(shard) for shard in self.shards],
-        }
-        return json.dumps(values, indent=2, sort_keys=True) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "Manifest":
-        """The manifest that `to_json` wrote.
-
-        Raises:
-            StoreError: a later release wrote it.
-        """
-        values = json.loads(text)
-        if values["schema_version"] != SCHEMA_VERSION:
-            raise StoreError(
-                f"Expected store schema {SCHEMA_VERSION}, got {values['schema_version']}. "
-                "Read this store with the release that wrote it."
-            )
-        layout = Layout.from_json(values["layout"])
-        shards = tuple(Shard(**shard) for shard in values["shards"])
-        return cls(values["rows"], values["steps"], layout, shards)
 
 
 def write_store(
@@ -134,10 +90,10 @@ def write_store(
             require_free_space(target, sum(map(_num_bytes, chunk)))
             shards.append(_write_shard(partial, len(shards), chunk, layout))
         rows, steps = sum(shard.rows for shard in shards), sum(shard.steps for shard in shards)
-        (partial / _CARD).write_text(card.to_json(), "utf-8")
+        (partial / CARD).write_text(card.to_json(), "utf-8")
         manifest = Manifest(rows, steps, layout, tuple(shards))
-        (partial / _MANIFEST).write_text(manifest.to_json(), "utf-8")
-        (partial / _MARKER).write_text(_marker(partial), "utf-8")
+        (partial / MANIFEST).write_text(manifest.to_json(), "utf-8")
+        (partial / MARKER).write_text(marker_text(partial), "utf-8")
     return target
 
 
@@ -172,11 +128,6 @@ def _write_shard(partial: Path, number: int, chunk: list[Episode], layout: Layou
     return Shard(name, len(chunk), steps, path.stat().st_size, sha256_file(path))
 
 
-def _marker(folder: Path) -> str:
-    lines = "".join(f"{sha256_file(folder / name)}  {name}\n" for name in (_CARD, _MANIFEST))
-    return lines + f"{hashlib.sha256(lines.encode()).hexdigest()}  {_MARKER}\n"
-
-
 class EpisodeStore:
     """A published store, checked as it is read."""
 
@@ -188,10 +139,13 @@ class EpisodeStore:
                 checked when it is first read.
         """
         self.folder = Path(folder)
-        if problems := _problems_of_marker(self.folder) or _problems_of_sizes(self.folder):
+        if problems := problems_of_marker(self.folder):
             raise StoreError(problems[0])
-        self.card = Card.from_json((self.folder / _CARD).read_text("utf-8"))
-        self.manifest = _read_manifest(self.folder)
+        self.manifest = read_manifest(self.folder)
+        self.card = Card.from_json((self.folder / CARD).read_text("utf-8"))
+        for shard in self.manifest.shards:
+            if problem := problem_of_size(self.folder / shard.file, shard):
+                raise StoreError(problem)
         self._verified: set[str] = set()
         self._group: tuple[int, int, list[Episode]] = (-1, -1, [])
 
@@ -207,7 +161,7 @@ class EpisodeStore:
     @property
     def content_hash(self) -> str:
         """SHA-256 of the manifest, which names the content of every shard."""
-        return sha256_file(self.folder / _MANIFEST)
+        return sha256_file(self.folder / MANIFEST)
 
     def episodes(self) -> Iterator[Episode]:
         """All episodes in order; one group of rows is in memory at a time."""
@@ -252,80 +206,30 @@ class EpisodeStore:
         shard = self.manifest.shards[number]
         path = self.folder / shard.file
         if shard.file not in self._verified:
-            if problem := _problem_of_shard(path, shard):
+            if problem := problem_of_shard(path, shard):
                 raise StoreError(problem)
             self._verified.add(shard.file)
         return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def verify_store(folder: str | Path) -> list[str]:
-    """Problems of a store, each naming its file; empty where every byte is as written."""
+    """Problems of a store, each naming its file; empty where every byte is as written.
+
+    Raises:
+        StoreError: a later release wrote the store.
+    """
     folder = Path(folder)
-    if problems := _problems_of_marker(folder):
+    if problems := problems_of_marker(folder):
         return problems
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     for shard in manifest.shards:
         path = folder / shard.file
-        if problem := _problem_of_shard(path, shard) or _problem_of_pages(path, shard):
+        if problem := problem_of_shard(path, shard) or problem_of_pages(path, shard):
             problems.append(problem)
-    known = {_CARD, _MANIFEST, _MARKER, *(shard.file for shard in manifest.shards)}
+    known = {CARD, MANIFEST, MARKER, *(shard.file for shard in manifest.shards)}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     problems.extend(
         f"{folder / name} is not part of the store. Move it elsewhere."
         for name in sorted(found - known)
     )
     return problems
-
-
-def _problems_of_marker(folder: Path) -> list[str]:
-    """Problems of the card, the manifest and the marker."""
-    if not folder.is_dir():
-        return [f"{folder} is no folder. Name a folder that `write_store` wrote."]
-    for name in (_MARKER, _CARD, _MANIFEST):
-        if not (folder / name).is_file():
-            return [f"{folder / name} is missing. {_NEXT_STEP}"]
-    lines = (folder / _MARKER).read_bytes().splitlines(keepends=True)
-    own = f"{hashlib.sha256(b''.join(lines[:-1])).hexdigest()}  {_MARKER}\n".encode()
-    if len(lines) != 3 or lines[-1] != own:
-        return [f"{folder / _MARKER} was altered. {_NEXT_STEP}"]
-    return [
-        f"{folder / name} was altered. {_NEXT_STEP}"
-        for name, line in zip((_CARD, _MANIFEST), lines[:-1], strict=True)
-        if line != f"{sha256_file(folder / name)}  {name}\n".encode()
-    ]
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    return Manifest.from_json((folder / _MANIFEST).read_text("utf-8"))
-
-
-def _problems_of_sizes(folder: Path) -> list[str]:
-    shards = _read_manifest(folder).shards
-    problems = [_problem_of_size(folder / shard.file, shard) for shard in shards]
-    return [problem for problem in problems if problem]
-
-
-def _problem_of_size(path: Path, shard: Shard) -> str:
-    if not path.is_file():
-        return f"{path} is missing. {_NEXT_STEP}"
-    if (size := path.stat().st_size) != shard.bytes:
-        return f"{path} was cut or altered: {size} bytes instead of {shard.bytes}. {_NEXT_STEP}"
-    return ""
-
-
-def _problem_of_shard(path: Path, shard: Shard) -> str:
-    if problem := _problem_of_size(path, shard):
-        return problem
-    if sha256_file(path) != shard.sha256:
-        return f"{path} was altered: its SHA-256 differs from the manifest's. {_NEXT_STEP}"
-    return ""
-
-
-def _problem_of_pages(path: Path, shard: Shard) -> str:
-    """Reads a shard whose bytes are right, in case it was written wrong."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            rows = sum(batch.num_rows for batch in file.iter_batches())
-    except (OSError, pa.ArrowException) as error:
-        return f"{path} cannot be read: {error}. {_NEXT_STEP}"
-    return "" if rows == shard.rows else f"{path} holds {rows} rows instead of {shard.rows}."
