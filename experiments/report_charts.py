@@ -69,7 +69,7 @@ def _bar(row: Row, position: int) -> str:
 
 def _protocol_mark(protocol: str) -> str:
     """A short mark for the stricter protocol, which the page's legend explains."""
-    return ' <tspan class="mark">strict</tspan>' if protocol == "unseen-sentences" else ""
+    return ' <tspan class="mark">strict</tspan>' if protocol == "unseen" else ""
 
 
 def lines(chart: Chart) -> str:

@@ -106,7 +106,7 @@ def _levels(data: ReportData) -> str:
     )
     strict = (
         "<li>strict: no sentence of an evaluation goal was imagined</li>"
-        if any(row.protocol == "unseen-sentences" for row in results.rows)
+        if any(row.protocol == "unseen" for row in results.rows)
         else ""
     )
     page = f'<ul class="legend">{legend}{strict}</ul><div class="panels">'

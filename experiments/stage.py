@@ -1,7 +1,7 @@
 """One stage of a pipeline: done once for its settings, resumed if it broke off, never mixed.
 
-`RUN/stages/NAME.json` records the key of a stage: its settings, its seed, and the keys of the
-stages it read from. The same key and a verified output mean that there is nothing to do; another
+`RUN/stages/NAME.json` records the key of a stage: its settings, and the keys of the stages it
+read from. The same key and a verified output mean that there is nothing to do; another
 key is refused, because later stages would mix results of two settings.
 """
 
@@ -24,8 +24,7 @@ class Stage:
     """What identifies a stage within a run folder."""
 
     name: str  # such as "collect" or "train/real-only-cql"
-    settings: Any  # dataclass with everything that shapes the output
-    seed: int
+    settings: Any  # dataclass with everything that shapes the output, seed included
     needs: tuple[str, ...]  # stages of the same run folder whose outputs it reads
     outputs: tuple[str, ...]  # what it writes, relative to the run folder
 
@@ -86,6 +85,15 @@ def done_stages(folder: Path) -> list[str]:
     return [name for name in sorted(names) if is_done(folder, name)]
 
 
+def stage_settings(folder: Path, name: str) -> dict[str, Any]:
+    """The settings with which stage `name` of run `folder` was done."""
+    record = _read(folder, name)
+    if record is None:
+        raise ValueError(f"`{name}` is not done in {folder}.")
+    settings: dict[str, Any] = record["settings"]
+    return settings
+
+
 def _record(folder: Path, stage: Stage) -> dict[str, Any]:
     """Settings and key of `stage`, from the keys of the stages it needs."""
     keys = {}
@@ -100,7 +108,6 @@ def _record(folder: Path, stage: Stage) -> dict[str, Any]:
         keys[name] = needed["key"]
     content = {
         "settings": json.loads(json.dumps(dataclasses.asdict(stage.settings), default=str)),
-        "seed": stage.seed,
         "needs": keys,
     }
     text = json.dumps(content, sort_keys=True)
@@ -118,8 +125,6 @@ def _require_same(
         for name in names
         if before["settings"].get(name) != record["settings"].get(name)
     ]
-    if before["seed"] != record["seed"]:
-        changed.append(f"seed was {before['seed']}, is {record['seed']}")
     changed = changed or ["an earlier stage was done anew"]
     raise ValueError(
         f"`{stage.name}` in {folder} was made with other settings ({'; '.join(changed)}). "

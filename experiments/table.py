@@ -6,7 +6,7 @@ from rich.table import Table
 
 from experiments.results import ALL_KINDS, Results, Row
 
-PROTOCOL_NAMES = {"target-goals": "target goals", "unseen-sentences": "unseen sentences"}
+PROTOCOL_NAMES = {"target": "target goals", "unseen": "unseen sentences"}
 
 
 def agent_label(agent: str, protocol: str) -> str:

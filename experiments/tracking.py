@@ -21,6 +21,8 @@ from experiments.results import write_text
 
 METRICS_FILE = "metrics.jsonl"
 SECONDS_FILE = "seconds.json"
+CONFIG_FILE = "config.json"
+COMMAND_FILE = "command.txt"
 MIRROR_FILE = "wandb.json"
 SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
@@ -31,7 +33,7 @@ Number = int | float
 class WandbConfig:
     """How the run is mirrored to Weights & Biases; WANDB_MODE=offline needs no network."""
 
-    project: str = "kalm"  # "" turns the mirror off
+    project: str = ""  # name of the project; "" turns the mirror off
     group: str = ""  # runs of one experiment, such as the seeds of a table
     job_type: str = ""
     tags: tuple[str, ...] = ()
@@ -50,20 +52,23 @@ class Run:
         """Opens `folder`, new or from an earlier start of the same run.
 
         Args:
-            config: the resolved configuration, JSON values only.
-            command: makes this run again, word for word.
+            config: resolved settings by verb, JSON values only; those of other verbs are kept.
+            command: makes this run again, word for word; added to the folder's commands.
             wandb: mirrors the run when given.
         """
         self.folder = folder
         self.is_writer = int(os.environ.get("RANK", "0")) == 0
         self._last_step: dict[str, int] = {}
-        self._config, self._wandb = config, wandb
+        self._config, self._wandb = dict(config), wandb
         self._mirror: _Mirror | None = None
         if not self.is_writer:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "config.json", mask_secrets(json.dumps(config, indent=1)) + "\n")
-        write_text(folder / "command.txt", mask_secrets(command) + "\n")
+        self._config = read_config(folder) | self._config
+        text = json.dumps(self._config, indent=1)
+        write_text(folder / CONFIG_FILE, mask_secrets(text) + "\n")
+        commands = dict.fromkeys([*read_commands(folder), mask_secrets(command)])
+        write_text(folder / COMMAND_FILE, "\n".join(commands) + "\n")
         _drop_torn_line(folder / METRICS_FILE)
         self._remember(read_metrics(folder))
 
@@ -178,6 +183,18 @@ def read_curve(folder: Path, stage: str, name: str) -> list[tuple[int, float]]:
     ]
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """Resolved settings of a run by verb."""
+    path = folder / CONFIG_FILE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def read_commands(folder: Path) -> list[str]:
+    """The commands that make a run again, in order."""
+    path = folder / COMMAND_FILE
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
 def read_seconds(folder: Path) -> dict[str, float]:
     """Seconds spent in each stage of a run so far."""
     path = folder / SECONDS_FILE
@@ -198,8 +215,7 @@ def mask_secrets(text: str) -> str:
 
 def rebuild_mirror(folder: Path, wandb: WandbConfig) -> str:
     """Mirrors a finished run folder again from its metrics file; the new wandb run id."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    mirror = _Mirror(folder, config, wandb)
+    mirror = _Mirror(folder, read_config(folder), wandb)
     mirror.replay(read_metrics(folder))
     mirror.finish(failed=False)
     return mirror.run_id

@@ -82,7 +82,7 @@ def test_the_markdown_table_has_levels_as_columns_and_a_dash_where_nothing_was_r
     results = make_results(
         make_row("random", 0.4, "train"),
         make_row("random", 0.05, "hard"),
-        make_row("real+imagined/bc", 0.5, "train", "target-goals"),
+        make_row("real+imagined/bc", 0.5, "train", "target"),
     )
     assert markdown_table(results).splitlines() == [
         "| agent | train | hard |",
@@ -105,9 +105,9 @@ def test_the_headline_takes_the_best_agent_with_imagination_and_not_the_widest_g
     found = headline(
         make_results(
             make_row("real-only/bc", 0.1),
-            make_row("real+imagined/bc", 0.5, protocol="target-goals"),
+            make_row("real+imagined/bc", 0.5, protocol="target"),
             make_row("real-only/cql", 0.4),
-            make_row("real+imagined/cql", 0.6, protocol="target-goals"),
+            make_row("real+imagined/cql", 0.6, protocol="target"),
         )
     )
     assert found is not None

@@ -14,6 +14,8 @@ from experiments.tracking import (
     Run,
     WandbConfig,
     mirrored_run_ids,
+    read_commands,
+    read_config,
     read_curve,
     read_metrics,
     read_seconds,
@@ -44,6 +46,14 @@ def test_metrics_come_back_in_the_order_in_which_they_were_logged(tmp_path: Path
     assert read_curve(tmp_path, "ground", "loss") == [(10, 0.5), (20, 0.25)]
     assert json.loads((tmp_path / "config.json").read_text()) == {"seed": 3}
     assert (tmp_path / "command.txt").read_text() == "kalm run demo\n"
+
+
+def test_verbs_of_one_folder_keep_each_others_settings_and_commands(tmp_path: Path) -> None:
+    for verb in ("collect", "ground", "collect"):
+        with Run(tmp_path, {verb: {"seed": 1}}, f"kalm {verb} here"):
+            pass
+    assert read_config(tmp_path) == {"collect": {"seed": 1}, "ground": {"seed": 1}}
+    assert read_commands(tmp_path) == ["kalm collect here", "kalm ground here"]
 
 
 def test_a_step_that_does_not_grow_is_refused_also_after_reopening(tmp_path: Path) -> None:
@@ -160,7 +170,7 @@ def mirrored(folder: Path, run_id: str) -> list[dict[str, Any]]:
 def test_the_offline_mirror_holds_every_line_and_rebuilds_are_equal(
     tmp_path: Path, offline_wandb: None
 ) -> None:
-    options = WandbConfig(group="table", tags=("test",))
+    options = WandbConfig("kalm", group="table", tags=("test",))
     with Run(tmp_path, {}, "kalm", options) as run:
         run.log("ground", 10, {"loss": 0.5})
         run.log("evaluate", 0, {"success": 0.75})
@@ -182,7 +192,7 @@ def test_a_key_never_reaches_any_file_or_output(
     tmp_path: Path, offline_wandb: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = {"note": f"key {DUMMY_KEY}"}
-    with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig()) as run:
+    with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig("kalm")) as run:
         run.log("ground", 1, {"loss": 1.0})
     finished_records(tmp_path, *mirrored_run_ids(tmp_path))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,0 +1,90 @@
+"""Where the stages of a run meet on disk, and how a run folder is opened for work."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from envs import make_world
+from envs.card import Card, require_world
+from envs.store import EpisodeStore
+from envs.world import World
+from experiments.origin import commit, versions
+from experiments.tracking import Run, WandbConfig
+
+REAL = "data/real"
+CEILING = "data/ceiling"
+BASE_MODEL = "models/base"
+GROUNDING = "models/grounding"  # checkpoints, last and best
+GROUNDED = "models/grounding/best"
+GOAL_VECTORS = "models/goal-vectors.parquet"
+EVALUATION = "evaluation/agents"
+REFERENCES = "evaluation/references"
+TASKS, OUTCOMES, WATCHED = "tasks.parquet", "outcomes.parquet", "watched"  # in each of them
+FIDELITY = "evaluation/fidelity.json"
+GROUNDING_METRICS = "evaluation/grounding.json"
+RESULTS = "results.json"
+
+
+def imagined_folder(protocol: str) -> str:
+    """Where rollouts imagined under a protocol are, relative to the run folder."""
+    return f"data/imagined-{protocol}"
+
+
+def open_run(folder: Path, verb: str, settings: Any, command: str, wandb: WandbConfig) -> Run:
+    """The run folder, with this verb's resolved settings and command added to what it holds."""
+    content = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
+    return Run(folder, {verb: content}, command, wandb)
+
+
+def real_data(folder: Path) -> tuple[World, EpisodeStore]:
+    """The real rollouts of a run, verified, and the world that they come from.
+
+    Raises:
+        ValueError: there are none, they were altered, or the world has changed since.
+    """
+    store = EpisodeStore(folder / REAL)
+    world = make_world(store.card.environment)
+    require_world(store.card, world)
+    return world, store
+
+
+def data_card(world: World, source: str, command: str, seed: int, note: str = "") -> Card:
+    """The card of a data set that this code writes now."""
+    return Card(
+        environment=world.name,
+        environment_version=world.version,
+        source=source,
+        command=command,
+        seed=seed,
+        versions=versions(),
+        commit=commit(),
+        note=note,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object stored in a JSON file."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def whole_json(path: Path) -> list[str]:
+    """Problems of a JSON file that a stage wrote; empty where it can be read."""
+    if not path.is_file():
+        return [f"{path} is missing."]
+    try:
+        read_json(path)
+    except json.JSONDecodeError:
+        return [f"{path} is not JSON."]
+    return []
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """The entries of `values` that are numbers."""
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

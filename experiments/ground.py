@@ -1,0 +1,302 @@
+"""`kalm ground`: a language model learns to read and write the rollouts of a world.
+
+`accelerate launch -m experiments ground RUN_FOLDER ...` is the same on many devices.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import tyro
+
+from envs.episode import Episode
+from envs.files import require_free_space
+from envs.world import World
+from experiments.folders import (
+    BASE_MODEL,
+    GROUNDED,
+    GROUNDING,
+    GROUNDING_METRICS,
+    real_data,
+    whole_json,
+)
+from experiments.origin import is_main_process, say
+from experiments.progress import progress
+from experiments.results import write_text
+from experiments.stage import Stage, complete
+from experiments.tracking import Run
+from experiments.verbs import StageCommand, start_verb
+from kalm.finetune import FinetuneConfig
+from kalm.model import GroundingConfig
+from kalm.primer import PrimerConfig
+from kalm.tasks import TaskWeights
+
+if TYPE_CHECKING:
+    from kalm.model import GroundedModel
+
+EMBEDDED = "embedded"
+KNOWLEDGE_KEY = 3_001  # keeps texts for decomposition apart from other streams
+FREE_BYTES_PER_PARAMETER = 4 * (1 + 1 + 3 * 3)  # last, best, three checkpoints with optimizer
+
+
+@dataclass(frozen=True)
+class BaseModelSettings:
+    """Which language model is grounded."""
+
+    name: str = EMBEDDED  # "embedded", a hub id, or a folder with config.json and safetensors
+    remote_code_revision: str | None = None  # 40 hex digits; lets the model run its own code
+    knowledge_pairs: int = 40_000  # text-only questions and answers that prime the embedded model
+    primer: PrimerConfig = field(default_factory=PrimerConfig)  # of the embedded model
+    lora_rank: int = 0  # 0 trains every weight; above, low-rank adapters of this rank
+    lora_alpha: int = 32  # scale of the adapters
+    lora_dropout: float = 0.0  # probability in the adapters
+
+
+@dataclass(frozen=True)
+class GroundSettings:
+    """How the model is grounded; the seed of `finetune` is the stage's own."""
+
+    seed: int = 0  # of initial weights and of the sample stream
+    base: BaseModelSettings = field(default_factory=BaseModelSettings)
+    grounding: GroundingConfig = field(default_factory=GroundingConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    tasks: TaskWeights = field(default_factory=TaskWeights)
+    decomposition_pairs: int = 20_000  # text-only pairs in the fine-tuning stream
+    validation_rollouts: int = 500  # last ones collected, never trained on
+    max_sample_steps: int = 12  # longest stretch of a rollout in one sample
+    hindsight: bool = True  # relabel rollouts with training goals that they reached
+
+
+@dataclass(frozen=True)
+class Command(StageCommand):
+    """Grounds a language model in RUN_FOLDER/data/real, into RUN_FOLDER/models/grounding."""
+
+    settings: Annotated[GroundSettings, tyro.conf.arg(name="")] = field(
+        default_factory=GroundSettings
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb with its arguments."""
+    return start_verb("ground", Command, ground_stage, arguments)
+
+
+def ground_stage(run: Run, settings: GroundSettings, command: str, *, overwrite: bool) -> None:
+    """Primes the embedded base model if that is the one, then fine-tunes."""
+    from kalm.pretrained import verify_model
+
+    needs: tuple[str, ...] = ("collect",)
+    if settings.base.name == EMBEDDED:
+        base = replace(settings.base, lora_rank=0, lora_alpha=0, lora_dropout=0.0)
+        complete(
+            run,
+            Stage(
+                "base-model",
+                replace(GroundSettings(settings.seed), base=base),
+                needs,
+                (BASE_MODEL,),
+            ),
+            lambda: _prime(run, settings),
+            lambda: _base_problems(run.folder / BASE_MODEL),
+            overwrite=overwrite,
+        )
+        needs = ("collect", "base-model")
+    complete(
+        run,
+        Stage("ground", settings, needs, (GROUNDING,)),
+        lambda: _finetune(run, settings),
+        lambda: verify_model(run.folder / GROUNDED),
+        overwrite=overwrite,
+    )
+    if is_main_process():
+        complete(
+            run,
+            Stage("measure-grounding", settings, ("ground",), (GROUNDING_METRICS,)),
+            lambda: _measure(run, settings),
+            lambda: whole_json(run.folder / GROUNDING_METRICS),
+            overwrite=overwrite,
+        )
+
+
+def base_model_name(settings: GroundSettings) -> str:
+    """What tables call the base model."""
+    if settings.base.name != EMBEDDED:
+        adapters = f", LoRA rank {settings.base.lora_rank}" if settings.base.lora_rank else ""
+        return settings.base.name + adapters
+    primer = settings.base.primer
+    return f"embedded Llama {primer.hidden}x{primer.layers}, from scratch, primed on text only"
+
+
+def _knowledge(world: World, count: int, seed: int) -> list[tuple[str, str]]:
+    """Text-only pairs about the world's language; none where a world offers none."""
+    make = getattr(world, "knowledge", None)
+    rng = np.random.default_rng([seed, KNOWLEDGE_KEY])
+    return list(make(count, rng)) if make is not None and count else []
+
+
+def _prime(run: Run, settings: GroundSettings) -> None:
+    from kalm.primer import build_base_model
+
+    if not is_main_process():
+        return
+    world, _ = real_data(run.folder)
+    sentences = list(dict.fromkeys(goal.text for goal in world.goals(world.levels[0])))
+    pairs = _knowledge(world, settings.base.knowledge_pairs, settings.seed)
+    run.rewind("base-model", -1)
+    with progress("priming the base model", 0, "steps") as advance:
+
+        def on_progress(step: int, steps: int, loss: float) -> None:
+            advance(step)
+            if step % 50 == 0 or step == steps:
+                run.log("base-model", step, {"loss": loss})
+
+        build_base_model(
+            run.folder / BASE_MODEL,
+            pairs,
+            sentences,
+            settings.base.primer,
+            seed=settings.seed,
+            on_progress=on_progress,
+        )
+
+
+def _base_problems(folder: Path) -> list[str]:
+    return [] if (folder / "config.json").is_file() else [f"{folder} is missing."]
+
+
+def _finetune(run: Run, settings: GroundSettings) -> None:
+    from kalm.finetune import finetune
+    from kalm.tasks import RolloutSet, TaskStream
+
+    world, store = real_data(run.folder)
+    episodes = list(store.episodes())
+    train, validation = split(episodes, settings.validation_rollouts)
+    model = build_model(run, settings, world, train)
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    require_free_space(run.folder, FREE_BYTES_PER_PARAMETER * parameters)
+    say(f"ground: {parameters / 1e6:.1f} M trainable parameters, {len(train):,} rollouts")
+    pairs = _knowledge(world, settings.decomposition_pairs, settings.seed)
+
+    def stream(chosen: list[Episode]) -> TaskStream:
+        return TaskStream(
+            RolloutSet(world, chosen, hindsight=settings.hindsight),
+            pairs,
+            model.layout,
+            model.prompt,
+            model.encode_text,
+            model.end_token,
+            settings.tasks,
+            seed=settings.seed,
+            max_steps=settings.max_sample_steps,
+        )
+
+    config = replace(settings.finetune, seed=settings.seed)
+    logged = _Logged(run)
+    with progress("grounding", config.num_steps, "steps") as advance:
+        finetune(
+            model,
+            stream(train),
+            stream(validation) if validation else None,
+            config,
+            run.folder / GROUNDING,
+            base_model=str(_base_path(run.folder, settings)),
+            on_metrics=logged,
+            on_samples=lambda step, indices: advance(step + 1),
+            on_message=say,
+        )
+    logged.flush()
+
+
+class _Logged:
+    """Joins the metrics of one step, which come in several calls, into one line."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._step = run, 0
+        self._metrics: dict[str, float] = {}
+        self._rewound = False
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> None:
+        if step != self._step:
+            self.flush()
+        self._step = step
+        self._metrics.update(metrics)
+
+    def flush(self) -> None:
+        """Writes the line that is waiting."""
+        if not self._metrics:
+            return
+        if not self._rewound:
+            self._run.rewind("ground", self._step - 1)
+            self._rewound = True
+        self._run.log("ground", self._step, self._metrics)
+        self._metrics = {}
+
+
+def split(episodes: list[Episode], validation: int) -> tuple[list[Episode], list[Episode]]:
+    """Training and held-out rollouts: the last `validation`, a tenth of all at most."""
+    held_out = min(validation, math.ceil(len(episodes) / 10))
+    return episodes[: len(episodes) - held_out], episodes[len(episodes) - held_out :]
+
+
+def build_model(
+    run: Run, settings: GroundSettings, world: World, train: list[Episode]
+) -> "GroundedModel":
+    """The base model with fresh encoders and heads for `world`, scaled by its real data."""
+    import torch
+
+    from kalm.model import GroundedModel, StateScale, make_layout
+    from kalm.pretrained import add_lora, load_backbone
+
+    torch.manual_seed(settings.seed)
+    backbone, tokenizer = load_backbone(
+        str(_base_path(run.folder, settings)),
+        remote_code_revision=settings.base.remote_code_revision,
+    )
+    if settings.base.lora_rank:
+        backbone = add_lora(
+            backbone,
+            rank=settings.base.lora_rank,
+            alpha=settings.base.lora_alpha,
+            dropout=settings.base.lora_dropout,
+        )
+    layout = make_layout(world.spaces, settings.grounding.positions)
+    observations = np.concatenate([episode.observations for episode in train])
+    changes = np.concatenate([np.diff(episode.observations, axis=0) for episode in train])
+    scale = StateScale.of(observations, changes, layout)
+    return GroundedModel(backbone, tokenizer, world.spaces, settings.grounding, scale, world.name)
+
+
+def _measure(run: Run, settings: GroundSettings) -> None:
+    """Predictions and explanations of rollouts that the model was not trained on."""
+    from kalm.metrics import explanation_metrics, prediction_metrics
+    from kalm.pretrained import load_grounded
+
+    world, store = real_data(run.folder)
+    _, held_out = split(list(store.episodes()), settings.validation_rollouts)
+    model = load_grounded(run.folder / GROUNDED, world_name=world.name).to(torch_device())
+    successful = [e for e in held_out if e.success and len(e) <= settings.max_sample_steps]
+    with progress("measuring the grounded model", 2, "measures") as advance:
+        metrics = prediction_metrics(model, held_out, max_steps=settings.max_sample_steps)
+        advance(1)
+        if successful:
+            metrics |= explanation_metrics(world, model, successful)
+        advance(2)
+    run.rewind("measure-grounding", -1)
+    run.log("measure-grounding", settings.finetune.num_steps, metrics)
+    content = metrics | {"held_out_rollouts": len(held_out)}
+    write_text(run.folder / GROUNDING_METRICS, json.dumps(content, indent=1) + "\n")
+
+
+def torch_device() -> str:
+    """The accelerator where there is one, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _base_path(folder: Path, settings: GroundSettings) -> Path | str:
+    return folder / BASE_MODEL if settings.base.name == EMBEDDED else settings.base.name

@@ -1,0 +1,88 @@
+"""`kalm imagine`: rollouts for novel goals, written by the grounded model and checked.
+
+May be started by several processes at once on one run folder: they share the work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import tyro
+
+from experiments.folders import GROUNDED, data_card, imagined_folder, real_data
+from experiments.ground import torch_device
+from experiments.names import require_known
+from experiments.origin import is_main_process, say
+from experiments.progress import progress
+from experiments.stage import Stage, complete
+from experiments.tracking import Run
+from experiments.verbs import StageCommand, start_verb
+from imagination.goals import PROTOCOLS
+from imagination.imagine import ImagineConfig
+
+
+@dataclass(frozen=True)
+class ImagineSettings:
+    """What is imagined; `protocol` and `seed` of `rollouts` are set per stage."""
+
+    seed: int = 0  # of goals, starts and draws
+    protocols: tuple[str, ...] = ("target",)  # each gives a data set and agents of its own
+    rollouts: ImagineConfig = field(default_factory=ImagineConfig)
+
+    def __post_init__(self) -> None:
+        for protocol in self.protocols:
+            require_known("protocol", protocol, PROTOCOLS)
+
+
+@dataclass(frozen=True)
+class Command(StageCommand):
+    """Imagines rollouts into RUN_FOLDER/data/imagined-PROTOCOL."""
+
+    settings: Annotated[ImagineSettings, tyro.conf.arg(name="")] = field(
+        default_factory=ImagineSettings
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb with its arguments."""
+    return start_verb("imagine", Command, imagine_stage, arguments)
+
+
+def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrite: bool) -> None:
+    """Imagines under each protocol in turn."""
+    from envs.store import verify_store
+
+    for protocol in settings.protocols:
+        config = replace(settings.rollouts, protocol=protocol, seed=settings.seed)
+        accepted = run.folder / imagined_folder(protocol) / "accepted"
+        complete(
+            run,
+            Stage(f"imagine-{protocol}", config, ("ground",), (imagined_folder(protocol),)),
+            lambda config=config: _imagine(run, config, command),  # type: ignore[misc]
+            lambda accepted=accepted: verify_store(accepted),  # type: ignore[misc]
+            overwrite=overwrite,
+        )
+
+
+def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
+    from imagination.imagine import imagine, prepare
+    from kalm.pretrained import load_grounded, model_hash
+
+    world, real = real_data(run.folder)
+    model = load_grounded(run.folder / GROUNDED, world_name=world.name).to(torch_device())
+    name = f"imagine-{config.protocol}"
+    imagination, divided = prepare(world, model, model_hash(run.folder / GROUNDED), real, config)
+    if divided["unknown_subgoals"]:
+        say(f"{name}: {divided['unknown_subgoals']} of {divided['subgoals']} sub-goals unknown")
+    card = data_card(world, "imagined", command, config.seed)
+    with progress(f"imagining ({config.protocol})", config.num_rollouts, "rollouts") as advance:
+        reasons = imagine(
+            imagination,
+            run.folder / imagined_folder(config.protocol),
+            card,
+            on_progress=lambda done, total: advance(min(done, total)),
+        )
+    if is_main_process():
+        run.rewind(name, -1)
+        run.log(name, 0, {**divided, **reasons})
+    say(f"{name}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
