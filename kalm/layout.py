@@ -89,9 +89,21 @@ class Layout:
         )
 
     def rollout(
-        self, observations: np.ndarray, actions: np.ndarray, *, ended: bool, loss: bool
+        self,
+        observations: np.ndarray,
+        actions: np.ndarray,
+        *,
+        ended: bool,
+        loss: bool,
+        first_state: bool = True,
     ) -> Packed:
-        """States (T + 1, D) and actions (T,) or (T, A) in turn; `ended` if the goal was reached."""
+        """States (T + 1, D) and actions (T,) or (T, A) in turn.
+
+        Args:
+            ended: whether the goal was reached at the end.
+            loss: whether states and actions are to be predicted.
+            first_state: whether the first state is too, which nothing but the prompt foretells.
+        """
         num_steps, slots = len(actions), self.num_slots
         values = observations.reshape(num_steps + 1, slots, self.slot_dim).astype(np.float32)
         block = np.arange(num_steps + 1)[:, None] * (slots + 1) + np.arange(slots)  # (T + 1, S)
@@ -105,6 +117,7 @@ class Layout:
         packed.action[action_places] = np.asarray(actions, np.float32).reshape(num_steps, -1)
         if loss:
             packed.loss[:] = True
+            packed.loss[:slots] = first_state
             packed.stop[block[:, -1]] = CONTINUE
             packed.stop[block[-1, -1]] = STOP if ended else UNKNOWN
         return packed

@@ -6,7 +6,7 @@ generation call the same functions, so their inputs cannot differ.
 
 TASKS = ("generation", "dynamics", "consequence", "explanation", "decomposition")
 
-BEFORE_EXPLANATION = "Read this rollout and tell its goal. Rollout:"
+BEFORE_EXPLANATION = "Explain this rollout:"
 AFTER_EXPLANATION = "Goal:"
 DYNAMICS = "Predict what happens next:"
 SUBGOAL_SEPARATOR = " ; "
@@ -14,12 +14,12 @@ SUBGOAL_SEPARATOR = " ; "
 
 def generation_prompt(goal: str) -> str:
     """The words before a rollout that should reach `goal`."""
-    return f"Imagine a rollout for the goal: {goal} Rollout:"
+    return f"Imagine: {goal} Rollout:"
 
 
 def consequence_prompt(goal: str) -> str:
     """The words before an initial state and the state in which `goal` is reached."""
-    return f"Predict the final state for the goal: {goal} States:"
+    return f"Predict the outcome: {goal} States:"
 
 
 def decomposition_prompt(goal: str) -> str:

@@ -109,16 +109,20 @@ class TaskStream:
         seed: int,
         max_steps: int = 12,
         dynamics_steps: int = 6,
+        predict_first_state: bool = False,
     ) -> None:
         """Args:
         knowledge: question and answer pairs for decomposition; may be empty.
         prompt, encode: words to token ids, with and without a beginning-of-text token.
         max_steps: longest stretch of a rollout in one sample.
         dynamics_steps: longest stretch in a dynamics sample; 1 in the paper.
+        predict_first_state: also predict a rollout's first state, as the paper does; imagination
+            starts from given states and never needs it.
         """
         self.rollouts, self.knowledge, self.layout = rollouts, knowledge, layout
         self.prompt, self.encode, self.end_token = prompt, encode, end_token
         self.seed, self.max_steps, self.dynamics_steps = seed, max_steps, dynamics_steps
+        self.predict_first_state = predict_first_state
         self.probabilities = weights.probabilities()
         if not knowledge:
             self.probabilities[prompts.TASKS.index("decomposition")] = 0.0
@@ -165,7 +169,9 @@ class TaskStream:
 
     def _generation(self, goal: str, observations: np.ndarray, actions: np.ndarray) -> Packed:
         words = self.layout.text(self.prompt(prompts.generation_prompt(goal)))
-        rollout = self.layout.rollout(observations, actions, ended=True, loss=True)
+        rollout = self.layout.rollout(
+            observations, actions, ended=True, loss=True, first_state=self.predict_first_state
+        )
         return join([words, rollout])
 
     def _dynamics(self, episode: Episode, rng: np.random.Generator) -> Packed:
