@@ -15,7 +15,7 @@ from envs.world import Goal, World
 
 CELLS = 6  # of the coverage grid, along each side of the walls
 MAX_STATES = 20_000  # states or transitions of a group that are looked at
-MAX_STEPPED = 2_000  # transitions of a group that are put into the simulator
+MAX_STEPPED = 1_000  # transitions of a group that are put into the simulator
 MAX_NEIGHBOURS = 5_000  # transitions of a group whose nearest real neighbour is sought
 STILL = 1e-3  # an entity that moved less than this, in state units, lay still
 
@@ -30,7 +30,7 @@ def fidelity(
     *,
     goals: Iterable[Goal] = (),
     replay_slots: int = 64,
-    max_replays: int = 500,
+    max_replays: int = 300,
     seed: int = 0,
 ) -> dict[str, float]:
     """Numbers named `GROUP/MEASURE`, such as `accepted/violations/overlap`; a measurement only.
