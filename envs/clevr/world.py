@@ -26,8 +26,8 @@ from envs.clevr.rewards import REWARDS, potential, rewards
 from envs.world import Goal, Scene, Spaces
 
 LEVELS = ("train", "rephrase", "easy", "hard")
-FOCUS = 0.4  # probability that the behaviour policy serves its goal in a step
-IDLE = 0.4  # probability that it never does in an episode
+FOCUS = 0.6  # probability that the behaviour policy serves its goal in a step
+IDLE = 0.15  # probability that it never does in an episode
 OVERLAP = 0.20  # nearer centres than this count as overlapping balls, as in the paper
 APART = 0.26  # projected balls lie at least this far apart
 BOUNDS = (-0.505, 0.505, -0.305, 0.585)  # where real centres are, resets and impacts included
