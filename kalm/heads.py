@@ -26,14 +26,17 @@ def fourier(values: Tensor, num_frequencies: int) -> Tensor:
 
 
 class NumberEncoder(nn.Module):
-    """A two-layer network from E numbers, optionally as Fourier features, to the hidden size."""
+    """A two-layer network from E numbers, optionally as Fourier features, to unit-scale vectors."""
 
     def __init__(self, num_inputs: int, hidden_size: int, num_frequencies: int) -> None:
         super().__init__()
         self.num_frequencies = num_frequencies
         width = num_inputs * (1 + 2 * num_frequencies)
         self.network = nn.Sequential(
-            nn.Linear(width, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
+            nn.Linear(width, hidden_size),
+            nn.GELU(),
+            nn.Linear(hidden_size, hidden_size),
+            nn.LayerNorm(hidden_size, elementwise_affine=False),
         )
 
     def forward(self, values: Tensor) -> Tensor:

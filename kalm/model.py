@@ -74,6 +74,7 @@ class GroundedModel(nn.Module):
 
     offset: Tensor  # (E,) of StateScale
     unit: Tensor  # (E,) of StateScale
+    word_scale: Tensor  # () spread of the base model's word embeddings
 
     def __init__(
         self,
@@ -109,10 +110,9 @@ class GroundedModel(nn.Module):
             else BinnedHead(hidden, self.layout.action_width, 41, 1.0)
         )
         self.stop_head = nn.Linear(hidden, 1)
-        self.embedding_scale = float(backbone.get_input_embeddings().weight.std())
-        for table in (self.slot_embedding, self.action_encoder):
-            if isinstance(table, nn.Embedding):
-                nn.init.normal_(table.weight, std=self.embedding_scale)
+        # All parts of an input have unit scale, then that of words: none drowns the others.
+        words = backbone.get_input_embeddings().weight.detach()
+        self.register_buffer("word_scale", words.float().std())
         self.register_buffer("offset", torch.tensor(scale.offset), persistent=False)
         self.register_buffer("unit", torch.tensor(scale.scale), persistent=False)
 
@@ -151,7 +151,7 @@ class GroundedModel(nn.Module):
         else:
             actions = self.action_encoder(batch.action)
         kind = batch.kind[..., None]
-        rollout = torch.where(kind == Kind.STATE, states, actions) + hints
+        rollout = (torch.where(kind == Kind.STATE, states, actions) + hints) * self.word_scale
         return torch.where(kind == Kind.TEXT, words, rollout.to(words.dtype))
 
     def decoder(self) -> Any:
