@@ -49,6 +49,7 @@ class PrimerConfig:
     warmup_share: float = 0.06  # of all steps, linear; cosine to a twentieth afterwards
     question_weight: float = 0.1  # weight of the loss on questions; answers weigh 1
     sentence_share: float = 0.1  # plain training sentences added, as a share of the pairs
+    initializer_range: float = 0.06  # spread of random weights; narrow models need a wide one
     bf16: bool = True  # bfloat16 arithmetic (weights stay float32)
 
     def __post_init__(self) -> None:
@@ -124,6 +125,7 @@ def new_llama(tokenizer: Any, config: PrimerConfig, seed: int) -> Any:
                 num_attention_heads=config.heads,
                 num_key_value_heads=config.heads,
                 max_position_embeddings=2048,
+                initializer_range=config.initializer_range,
                 tie_word_embeddings=True,
                 pad_token_id=tokenizer.pad_token_id,
                 bos_token_id=tokenizer.bos_token_id,
@@ -162,14 +164,19 @@ def answer_greedily(
 
 
 def audit_decomposition(
-    model: Any, tokenizer: Any, goals: Sequence[Goal], reference: Callable[[Goal], list[str]]
+    model: Any,
+    tokenizer: Any,
+    goals: Sequence[Goal],
+    reference: Callable[[Goal], list[str]],
+    *,
+    max_tokens: int = 64,
 ) -> dict[str, float]:
     """Share of goals whose decomposition is exactly the reference's, by "level/kind".
 
     A measurement only: references are never training data.
     """
     questions = [prompts.decomposition_prompt(goal.text) for goal in goals]
-    answers = answer_greedily(model, tokenizer, questions)
+    answers = answer_greedily(model, tokenizer, questions, max_tokens=max_tokens)
     hits: dict[str, list[bool]] = {}
     for goal, answer in zip(goals, answers, strict=True):
         right = prompts.split_subgoals(answer) == reference(goal)

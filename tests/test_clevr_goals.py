@@ -27,6 +27,7 @@ from envs.clevr.goals import (
 )
 from envs.clevr.predicates import Direction, GoalKind
 from envs.clevr.sentences import COLORS
+from kalm import prompts
 
 BEHIND, LEFT, FRONT, RIGHT = range(4)
 RED, BLUE, GREEN, PURPLE, CYAN = range(5)
@@ -80,7 +81,7 @@ def test_canonical_text_is_a_training_sentence_of_its_relation() -> None:
 
 
 def test_an_unknown_level_names_the_choices() -> None:
-    with pytest.raises(ValueError, match="Unknown level `harder`. Choose one of train, rephrase"):
+    with pytest.raises(ValueError, match=r"Unknown level `harder`\. Choose one of train, rephrase"):
         clevr_goals("harder")
 
 
@@ -147,7 +148,9 @@ def test_knowledge_shares_no_sentence_and_no_six_words_with_the_novel_levels(
         words = patterns.pattern_of(text)
         grams |= {words} | {words[i : i + 6] for i in range(len(words) - 5)}
         without_colors.add(COLOR_WORDS.sub("C", text.lower()).rstrip(".!?"))
-    for question, answer in knowledge:
+    prefix, suffix = language.QUESTION.split("{}")
+    for asked, answer in knowledge:
+        question = asked.removeprefix(prefix).removesuffix(suffix)
         assert question not in novel
         assert COLOR_WORDS.sub("C", question.lower()).rstrip(".!?") not in without_colors
         words = patterns.pattern_of(question)
@@ -186,6 +189,11 @@ def test_decompositions_answer_with_training_sentences(knowledge: list[tuple[str
         assert set(parts) <= canonical
         sizes.add(len(parts))
     assert sizes == {1, 2, 3, 4}
+
+
+def test_goals_are_asked_for_and_divided_in_the_words_of_the_prompts() -> None:
+    assert language.QUESTION.format("Roll on.") == prompts.decomposition_prompt("Roll on.")
+    assert language.SEPARATOR == prompts.SUBGOAL_SEPARATOR
 
 
 def test_unwanted_sides_are_answered_with_the_opposite_side() -> None:

@@ -37,6 +37,7 @@ from envs.clevr.patterns import is_held_out
 from envs.clevr.sentences import COLORS, RELATION_PHRASES, TRAIN_PATTERNS
 from envs.world import Goal
 
+QUESTION = "Divide this goal into simple goals: {} Simple goals:"  # as in kalm.prompts
 SEPARATOR = " ; "  # between the simpler goals of an answer
 LINE = ((0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 4, 1))  # red left of blue, blue left of green, ...
 GATHER = ((0, 2, 1), (1, 2, 0), (3, 2, 2), (4, 2, 3))  # around green: left, behind, front, right
@@ -50,16 +51,12 @@ _STYLE_SHARES = (0.28, 0.24, 0.12, 0.14, 0.12, 0.10)
 Relations = tuple[Relation, ...]
 
 
-def knowledge(
-    count: int, rng: np.random.Generator, ask: Callable[[str], str] = str
-) -> list[tuple[str, str]]:
-    """`count` pairs of question and answer: goals to divide, and facts about words.
-
-    Args:
-        ask: turns a goal's text into the question that asks to divide it.
-    """
+def knowledge(count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """`count` pairs of question and answer: goals to divide, and facts about words."""
     num_facts = round(count * FACT_SHARE)
-    pairs = [(ask(goal), answer) for goal, answer in decompositions(count - num_facts, rng)]
+    pairs = [
+        (QUESTION.format(goal), answer) for goal, answer in decompositions(count - num_facts, rng)
+    ]
     while len(pairs) < count:
         question, answer = _fact(rng)
         if not is_held_out(question):
