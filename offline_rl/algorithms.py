@@ -37,7 +37,7 @@ class AlgorithmConfig:
     target_return_quantile: float = 0.9  # of training returns, what the transformer is asked for
     success_only_real: bool = False  # train on successful real episodes only
     success_only_imagined: bool = False  # train on successful imagined episodes only
-    bfloat16: bool = False  # forward passes in bfloat16: faster on CPUs with AVX-512 BF16
+    bfloat16: bool = False  # hidden layers train in bfloat16: faster with AVX-512 BF16 or a GPU
 
     def __post_init__(self) -> None:
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
@@ -92,9 +92,10 @@ def find_algorithm(name: str, kind: ActionKind) -> Algorithm:
 
 
 def _networks(config: AlgorithmConfig, hidden_sizes: tuple[int, ...] = ()) -> Any:
-    from offline_rl.d3rlpy_parts import d3rlpy
+    from offline_rl.d3rlpy_parts import Bfloat16VectorEncoderFactory, d3rlpy
 
-    return d3rlpy.models.VectorEncoderFactory(
+    plain = d3rlpy.models.VectorEncoderFactory
+    return (Bfloat16VectorEncoderFactory if config.bfloat16 else plain)(
         hidden_units=list(hidden_sizes or config.hidden_sizes),
         dropout_rate=config.dropout or None,
         use_layer_norm=config.layer_norm,

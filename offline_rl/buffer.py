@@ -6,9 +6,9 @@ one of an episode that was cut), and only a task's own ending is terminal. Depar
 reference code, whose mix is accidental and whose intervals switch the discount off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -142,13 +142,20 @@ class MixingBuffer:
         Args:
             with_next: False leaves `next_inputs` equal to `inputs`, for imitation.
         """
-        parts = [self._transitions(*drawn, with_next) for drawn in self._draw(step)]
-        return Transitions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        before, after, goals, *others, imagined = self._draw(step, self._transitions)
+        inputs = self._inputs(before, goals)
+        next_inputs = self._inputs(after, goals) if with_next else inputs
+        actions, rewards, terminals = others
+        return Transitions(inputs, actions, rewards, next_inputs, terminals, imagined)
 
     def windows(self, step: int, context_steps: int) -> Windows:
         """The windows of training step `step`, each of `context_steps` steps."""
-        parts = [self._windows(*drawn, context_steps) for drawn in self._draw(step)]
-        return Windows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        observations, goals, *others, imagined = self._draw(
+            step, partial(self._windows, context_steps=context_steps)
+        )
+        actions, returns, timesteps, masks = others
+        inputs = self._inputs(observations, goals) * masks[..., None]
+        return Windows(inputs, actions, returns, timesteps, masks, imagined)
 
     def return_quantile(self, quantile: float) -> float:
         """That quantile of the scaled episode returns, over the data sets that are drawn from."""
@@ -157,53 +164,46 @@ class MixingBuffer:
         ]
         return float(np.quantile(np.concatenate(returns), quantile)) * self._reward_scale
 
-    def _draw(self, step: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    def _draw(self, step: int, gather: Callable[..., tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+        """Columns that `gather` takes from each source, joined, and which rows are imagined."""
         rng = np.random.default_rng([self._seed, _BATCH_STREAM, step])
-        drawn = []
+        parts = []
         for name, source in self._sources.items():
-            numbers = rng.integers(source.num_transitions, size=self.counts[name])
-            self.drawn[name] += len(numbers)
-            drawn.append((name, *source.locate(numbers)))
-        return drawn
+            count = self.counts[name]
+            chosen, steps = source.locate(rng.integers(source.num_transitions, size=count))
+            self.drawn[name] += count
+            parts.append((*gather(source, chosen, steps), np.full(count, name == "imagined")))
+        return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
     def _transitions(
-        self, name: str, chosen: np.ndarray, steps: np.ndarray, with_next: bool
+        self, source: _Source, chosen: np.ndarray, steps: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        source = self._sources[name]
         episodes = source.episodes
         rows = episodes.starts[chosen] + steps
-        goals = source.goal_rows[chosen]
-        inputs = self._inputs(episodes.observations[rows + chosen], goals)
-        next_inputs = inputs
-        if with_next:
-            next_inputs = self._inputs(episodes.observations[rows + chosen + 1], goals)
         last = steps == episodes.lengths[chosen] - 1
         return (
-            inputs,
+            episodes.observations[rows + chosen],
+            episodes.observations[rows + chosen + 1],
+            source.goal_rows[chosen],
             _columns(episodes.actions[rows]),
-            self._rewards(episodes.rewards[rows])[:, None],
-            next_inputs,
+            self._scaled(episodes.rewards[rows])[:, None],
             (last & episodes.terminated[chosen]).astype(np.float32)[:, None],
-            np.full(len(rows), name == "imagined"),
         )
 
     def _windows(
-        self, name: str, chosen: np.ndarray, steps: np.ndarray, context_steps: int
+        self, source: _Source, chosen: np.ndarray, steps: np.ndarray, context_steps: int
     ) -> tuple[np.ndarray, ...]:
-        source = self._sources[name]
         episodes = source.episodes
         within = steps[:, None] + np.arange(1 - context_steps, 1)  # (B, L), negative is padding
         real = within >= 0
         rows = episodes.starts[chosen][:, None] + np.maximum(within, 0)
-        observations = episodes.observations[rows + chosen[:, None]]
-        goals = np.broadcast_to(source.goal_rows[chosen][:, None], rows.shape)
         return (
-            self._inputs(observations, goals) * real[..., None].astype(np.float32),
+            episodes.observations[rows + chosen[:, None]],
+            np.broadcast_to(source.goal_rows[chosen][:, None], rows.shape),
             _columns(np.where(real, episodes.actions[rows], 0)),
-            (self._rewards(source.returns_to_go[rows]) * real)[..., None].astype(np.float32),
+            (self._scaled(source.returns_to_go[rows]) * real)[..., None],
             np.where(real, within + 1, 0),
             real.astype(np.float32),
-            np.full(len(rows), name == "imagined"),
         )
 
     def _inputs(self, observations: np.ndarray, goals: np.ndarray) -> np.ndarray:
@@ -213,7 +213,7 @@ class MixingBuffer:
         inputs[..., dim:] = self._goal_vectors[goals]
         return inputs
 
-    def _rewards(self, rewards: np.ndarray) -> np.ndarray:
+    def _scaled(self, rewards: np.ndarray) -> np.ndarray:
         return np.asarray(rewards * np.float32(self._reward_scale), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What we change in d3rlpy: one import without gym's notice, and three small subclasses.
+"""What we change in d3rlpy: one import without gym's notice, and a few small subclasses.
 
 Importing this module imports d3rlpy (seconds), so it is imported only where an agent is built.
 """
@@ -20,6 +20,7 @@ with contextlib.redirect_stderr(io.StringIO()):  # gym prints a notice when d3rl
     from d3rlpy.torch_utility import TorchMiniBatch, TorchTrajectoryMiniBatch
 
 __all__ = [
+    "Bfloat16VectorEncoderFactory",
     "FusedAdamFactory",
     "MaskedDecisionTransformer",
     "SharedForwardCQL",
@@ -38,6 +39,37 @@ class FusedAdamFactory(d3rlpy.optimizers.AdamFactory):  # type: ignore[misc]  # 
         """The optimiser over all distinct parameters."""
         distinct = dict.fromkeys(p for _, module in named_modules for p in module.parameters())
         return torch.optim.AdamW(list(distinct), lr=lr, weight_decay=self.weight_decay, fused=True)
+
+
+class _Bfloat16Layers(torch.nn.Module):
+    """Layers that compute in bfloat16 while training, and in float32 when acting."""
+
+    def __init__(self, layers: torch.nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.training):
+            outputs: torch.Tensor = self.layers(inputs)
+        return outputs.float()
+
+
+class Bfloat16VectorEncoderFactory(d3rlpy.models.VectorEncoderFactory):  # type: ignore[misc]
+    """Hidden layers in bfloat16: heads, losses and weights stay in float32."""
+
+    def create(self, observation_shape: tuple[int, ...]) -> Any:
+        """The hidden layers of a network on inputs."""
+        encoder = super().create(observation_shape)
+        encoder._layers = _Bfloat16Layers(encoder._layers)
+        return encoder
+
+    def create_with_action(
+        self, observation_shape: tuple[int, ...], action_size: int, discrete_action: bool = False
+    ) -> Any:
+        """The hidden layers of a network on inputs and actions."""
+        encoder = super().create_with_action(observation_shape, action_size, discrete_action)
+        encoder._layers = _Bfloat16Layers(encoder._layers)
+        return encoder
 
 
 class _SharedForwardCQLImpl(DiscreteCQLImpl):  # type: ignore[misc]  # d3rlpy is untyped here

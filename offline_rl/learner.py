@@ -59,7 +59,7 @@ class Learner:
     def update(self, buffer: MixingBuffer, step: int) -> dict[str, float]:
         """Named losses of update `step`, counted from 1."""
         batch = self._batch(buffer, step)
-        with _torch_seed(self._seed, _NOISE_STREAM, step), self._precision():
+        with _torch_seed(self._seed, _NOISE_STREAM, step):
             losses: dict[str, float] = self.implementation.update(batch, step)
         return losses
 
@@ -115,9 +115,6 @@ class Learner:
                 module.load_state_dict(own)
             except RuntimeError as error:
                 raise ValueError(f"Expected the weights of this algorithm, got {error}") from error
-
-    def _precision(self) -> Any:
-        return torch.autocast(self.device.split(":")[0], torch.bfloat16, self.config.bfloat16)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values).to(self.device)
