@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ GOAL_VECTORS = "models/goal-vectors.parquet"
 EVALUATION = "evaluation/agents"
 REFERENCES = "evaluation/references"
 TASKS, OUTCOMES, WATCHED = "tasks.parquet", "outcomes.parquet", "watched"  # in each of them
-FIDELITY = "evaluation/fidelity.json"
 GROUNDING_METRICS = "evaluation/grounding.json"
 RESULTS = "results.json"
 
@@ -30,6 +28,11 @@ RESULTS = "results.json"
 def imagined_folder(protocol: str) -> str:
     """Where rollouts imagined under a protocol are, relative to the run folder."""
     return f"data/imagined-{protocol}"
+
+
+def fidelity_file(protocol: str) -> str:
+    """Where the comparison of imagined with real rollouts is, relative to the run folder."""
+    return f"evaluation/fidelity-{protocol}.json"
 
 
 def open_run(folder: Path, verb: str, settings: Any, command: str, wandb: WandbConfig) -> Run:
@@ -79,12 +82,3 @@ def whole_json(path: Path) -> list[str]:
     except json.JSONDecodeError:
         return [f"{path} is not JSON."]
     return []
-
-
-def numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The entries of `values` that are numbers."""
-    return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }

@@ -132,10 +132,8 @@ def base_model_name(settings: GroundSettings) -> str:
 
 
 def _knowledge(world: World, count: int, seed: int) -> list[tuple[str, str]]:
-    """Text-only pairs about the world's language; none where a world offers none."""
-    make = getattr(world, "knowledge", None)
-    rng = np.random.default_rng([seed, KNOWLEDGE_KEY])
-    return list(make(count, rng)) if make is not None and count else []
+    """Text-only pairs about the world's language."""
+    return world.knowledge(count, np.random.default_rng([seed, KNOWLEDGE_KEY]))
 
 
 def _prime(run: Run, settings: GroundSettings) -> None:

@@ -3,22 +3,34 @@
 May be started by several processes at once on one run folder: they share the work.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Annotated
 
 import tyro
 
-from experiments.folders import GROUNDED, data_card, imagined_folder, real_data
+from experiments.folders import (
+    GROUNDED,
+    data_card,
+    fidelity_file,
+    imagined_folder,
+    real_data,
+    whole_json,
+)
 from experiments.ground import torch_device
 from experiments.names import require_known
 from experiments.origin import is_main_process, say
 from experiments.progress import progress
+from experiments.results import write_text
 from experiments.stage import Stage, complete
 from experiments.tracking import Run
 from experiments.verbs import StageCommand, start_verb
 from imagination.goals import PROTOCOLS
 from imagination.imagine import ImagineConfig
+
+REAL_COMPARED = 4_000  # real rollouts that imagined ones are compared with
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,19 @@ def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrit
             lambda accepted=accepted: verify_store(accepted),  # type: ignore[misc]
             overwrite=overwrite,
         )
+        if is_main_process():
+            complete(
+                run,
+                Stage(
+                    f"measure-{protocol}",
+                    config,
+                    ("collect", f"imagine-{protocol}"),
+                    (fidelity_file(protocol),),
+                ),
+                lambda config=config: _measure(run, config),  # type: ignore[misc]
+                lambda protocol=protocol: whole_json(run.folder / fidelity_file(protocol)),  # type: ignore[misc]
+                overwrite=overwrite,
+            )
 
 
 def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
@@ -86,3 +111,28 @@ def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
         run.rewind(name, -1)
         run.log(name, 0, {**divided, **reasons})
     say(f"{name}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
+
+
+def _measure(run: Run, config: ImagineConfig) -> None:
+    """Compares imagined rollouts with real ones; the simulator measures, it does not teach."""
+    from envs.store import EpisodeStore
+    from imagination.fidelity import fidelity
+    from imagination.goals import goals_to_imagine
+
+    world, real = real_data(run.folder)
+    folder = run.folder / imagined_folder(config.protocol)
+    rejected = folder / "rejected"
+    with progress(f"measuring imagination ({config.protocol})", 1, "comparison") as advance:
+        numbers = fidelity(
+            world,
+            islice(real.episodes(), REAL_COMPARED),
+            EpisodeStore(folder / "accepted").episodes(),
+            EpisodeStore(rejected).episodes() if rejected.exists() else (),
+            goals=goals_to_imagine(world, config.protocol, seed=config.seed),
+        )
+        advance(1)
+    name = f"measure-{config.protocol}"
+    run.rewind(name, -1)
+    run.log(name, 0, numbers)
+    text = json.dumps(numbers, indent=1, sort_keys=True)
+    write_text(run.folder / fidelity_file(config.protocol), text + "\n")

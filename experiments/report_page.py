@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.measures import label, shown
 from experiments.progress import clock
 from experiments.report import Chart, Clip, Comparison, ReportData, headline
 from experiments.report_charts import bars, lines
@@ -48,15 +49,15 @@ def render_page(data: ReportData) -> str:
         ("Learning curves", _curves(data)),
         ("How it was made", _making(data.results)),
     ]
-    shown = [(title, body) for title, body in sections if body]
+    filled = [(title, body) for title, body in sections if body]
     navigation = "".join(
         f'<a href="#section-{number}">{escape(title)}</a>'
-        for number, (title, _) in enumerate(shown)
+        for number, (title, _) in enumerate(filled)
         if number
     )
     body = "".join(
         f'<section id="section-{number}"><h2>{escape(title)}</h2>{content}</section>'
-        for number, (title, content) in enumerate(shown)
+        for number, (title, content) in enumerate(filled)
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -253,19 +254,15 @@ def _fidelity(results: Results) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in sources)
     body = ""
     for measure, values in results.fidelity.items():
-        label = measure.removesuffix("_share").replace("_", " ")
-        cells = "".join(f"<td>{_measured(measure, values.get(name))}</td>" for name in sources)
-        body += f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>'
+        cells = "".join(
+            f"<td>{shown(measure, values[name]) if name in values else '-'}</td>"
+            for name in sources
+        )
+        body += f'<tr><th scope="row">{escape(label(measure))}</th>{cells}</tr>'
     return (
         '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">measure</th>'
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _measured(measure: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if measure.endswith("_share") else f"{value:,.4g}"
 
 
 def _curves(data: ReportData) -> str:
@@ -296,10 +293,7 @@ def _making(results: Results) -> str:
         times = {name: clock(value) for name, value in results.seconds_per_stage.items()}
         page += _facts({**times, "all stages": clock(total)}, "Time per stage")
     if results.grounding:
-        measured = {
-            name.removesuffix("_share").replace("_", " "): _measured(name, value)
-            for name, value in results.grounding.items()
-        }
+        measured = {label(name): shown(name, value) for name, value in results.grounding.items()}
         page += _facts(measured, "Grounding on held-out rollouts")
     notes = "".join(f"<li>{escape(note)}</li>" for note in results.notes)
     return f'<div class="making">{page}</div>' + (f"<ul>{notes}</ul>" if notes else "")

@@ -1,0 +1,105 @@
+"""`kalm run PRESET`: the whole pipeline, read top to bottom.
+
+Stages meet on disk: whatever is done and whole is kept, so the same command goes on after a stop,
+and any stage may be run again alone with its own verb on RUN_FOLDER/seed-N.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from envs import make_world
+from envs.files import require_free_space
+from experiments.collect import collect_stage
+from experiments.evaluate import evaluate_stage
+from experiments.folders import REFERENCES, open_run
+from experiments.ground import ground_stage
+from experiments.imagine import imagine_stage
+from experiments.names import require_known
+from experiments.origin import command_line, say
+from experiments.pool import seed_folders
+from experiments.presets import PRESETS, Preset
+from experiments.publish import publish
+from experiments.results import Results
+from experiments.tracking import Run, WandbConfig
+from experiments.train import train_stage
+
+
+@dataclass(frozen=True)
+class Command:
+    """Runs a preset from nothing to a table and a report; any setting of it may be changed."""
+
+    preset: Annotated[Preset, tyro.conf.arg(name="")]
+    run_folder: Path | None = None  # by default runs/PRESET
+    overwrite: bool = False  # make stages of other settings anew
+    wandb: WandbConfig = field(default_factory=WandbConfig)  # mirror of every seed's run
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb with its arguments."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: kalm run PRESET [options]; `kalm run PRESET --help` shows its settings\n")
+        for name, make in PRESETS.items():
+            print(f"  {name:<18} {make.__doc__}")
+        return 0 if arguments else 2
+    name = arguments[0]
+    require_known("preset", name, PRESETS)
+    command = tyro.cli(
+        Command, default=Command(PRESETS[name]()), args=list(arguments[1:]), prog=f"kalm run {name}"
+    )
+    folder = command.run_folder or Path("runs") / name
+    words = command_line("run", arguments)
+    run_pipeline(command.preset, folder, words, command.wandb, overwrite=command.overwrite)
+    return 0
+
+
+def run_pipeline(
+    preset: Preset, folder: Path, command: str, wandb: WandbConfig, *, overwrite: bool = False
+) -> Results:
+    """Every seed of `preset`, then the results of all seeds in `folder`, which are returned."""
+    make_world(preset.collect.environment)  # an unknown name ends here, before anything is written
+    require_free_space(folder, int(preset.free_gigabytes * 1e9 * len(preset.seeds)))
+    with open_run(folder, "run", preset, command, WandbConfig()):
+        for seed in preset.seeds:
+            run_seed(with_seed(preset, seed), folder, seed, command, wandb, overwrite=overwrite)
+        return publish(folder)
+
+
+def run_seed(
+    preset: Preset,
+    folder: Path,
+    seed: int,
+    command: str,
+    wandb: WandbConfig,
+    *,
+    overwrite: bool,
+) -> None:
+    """One seed from real rollouts to the success of its agents, in `folder`/seed-N."""
+    say(f"seed {seed}")
+    mirror = replace(wandb, group=wandb.group or folder.name)
+    with open_run(folder / f"seed-{seed}", "run", preset, command, mirror) as run:
+        evaluate = replace(preset.evaluate, references=_has_to_evaluate_references(folder, run))
+        collect_stage(run, preset.collect, command, overwrite=overwrite)
+        ground_stage(run, preset.ground, command, overwrite=overwrite)
+        imagine_stage(run, preset.imagine, command, overwrite=overwrite)
+        train_stage(run, preset.train, command, overwrite=overwrite)
+        evaluate_stage(run, evaluate, command, overwrite=overwrite)
+
+
+def with_seed(preset: Preset, seed: int) -> Preset:
+    """`preset` with `seed` in every stage that draws; tasks of the evaluation stay the same."""
+    stages = {
+        name: replace(getattr(preset, name), seed=seed)
+        for name in ("collect", "ground", "imagine", "train")
+    }
+    return dataclasses.replace(preset, **stages)
+
+
+def _has_to_evaluate_references(folder: Path, run: Run) -> bool:
+    """Whether no other seed of `folder` holds the rows that do not depend on training."""
+    others = [seed for seed in seed_folders(folder) if seed != run.folder]
+    return not any((seed / REFERENCES).is_dir() for seed in others)

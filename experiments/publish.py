@@ -1,0 +1,144 @@
+"""`kalm report`: results, table, figure and page of a run, from what its stages left on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from envs.world import World
+from experiments.clips import galleries
+from experiments.figures import save_figure
+from experiments.folders import RESULTS, real_data
+from experiments.ground import BaseModelSettings, GroundSettings, base_model_name
+from experiments.origin import say
+from experiments.pool import results_of, seed_folders
+from experiments.report import Chart, ReportData, headline, write_report
+from experiments.results import Results, save_results, write_text
+from experiments.stage import done_stages, stage_settings
+from experiments.table import kind_columns, markdown_table, terminal_tables
+from experiments.tracking import read_curve, read_metrics
+from kalm.primer import PrimerConfig
+
+REPORT, FIGURE, TABLE = "report.html", "figure.png", "table.md"
+LEVEL_NOTES = {
+    "novel": "Mean of all levels that no real rollout was collected for, each weighing the same.",
+    "train": "The goals that real rollouts were collected for.",
+    "rephrase": "The same goals, in sentences of other forms.",
+    "easy": "One push of one entity to a side.",
+    "hard": "Goals made of several goals.",
+}
+LOSS_NAMES = ("state_loss", "action_loss", "token_loss", "stop_loss")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Writes results.json, table.md, figure.png and report.html into a run folder."""
+
+    run_folder: tyro.conf.Positional[Path]  # of one run, or of a run with several seeds
+    results: Path | None = None  # also save results.json here, such as experiments/results/x.json
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb with its arguments."""
+    command = tyro.cli(Command, args=list(arguments), prog="kalm report")
+    if not seed_folders(command.run_folder):
+        raise ValueError(f"No run in `{command.run_folder}`. Name the folder of one.")
+    results = publish(command.run_folder)
+    if command.results is not None:
+        save_results(results, command.results)
+        say(f"results: {command.results}")
+    return 0
+
+
+def publish(folder: Path) -> Results:
+    """Writes everything that there is to see of the run in `folder` and shows its table."""
+    from rich.console import Console
+
+    seeds = seed_folders(folder)
+    results = results_of(folder, folder.name, _base_model(seeds[0]))
+    save_results(results, folder / RESULTS)
+    tables = [markdown_table(results)]
+    if kind_columns(results):
+        tables.append(markdown_table(results, kind_columns(results)))
+    write_text(folder / TABLE, "\n\n".join(tables) + "\n")
+    save_figure(results, folder / FIGURE)
+    world, _ = real_data(seeds[0])
+    write_report(report_data(seeds[0], world, results), folder / REPORT)
+    console = Console(width=None if Console().is_terminal else 160)
+    for table in terminal_tables(results):
+        console.print(table)
+    say(f"report: {(folder / REPORT).absolute().as_uri()}")
+    return results
+
+
+def report_data(folder: Path, world: World, results: Results) -> ReportData:
+    """What the report of a run shows; curves and rollouts are those of the seed in `folder`."""
+    found = headline(results)
+    return ReportData(
+        title=f"KALM in {world.name}: {results.name}",
+        results=results,
+        scene=world.scene(),
+        galleries=galleries(folder, world, found.algorithm if found else ""),
+        grounding_charts=grounding_charts(folder),
+        agent_charts=agent_charts(folder),
+        level_notes=LEVEL_NOTES,
+    )
+
+
+def grounding_charts(folder: Path) -> tuple[Chart, ...]:
+    """Losses of priming and grounding by step; those without points are left out."""
+    wanted = {
+        "Priming the base model": {"loss on text": ("base-model", "loss")},
+        "Loss by part": {name.removesuffix("_loss"): ("ground", name) for name in LOSS_NAMES},
+        "Loss on training and held-out rollouts": {
+            "training": ("ground", "loss"),
+            "held out": ("ground", "validation_loss"),
+        },
+    }
+    charts = []
+    for title, curves in wanted.items():
+        series = {name: _curve(folder, *place) for name, place in curves.items()}
+        series = {name: points for name, points in series.items() if points}
+        if series:
+            charts.append(Chart(title, "step", "mean over the batch", series))
+    return tuple(charts)
+
+
+def agent_charts(folder: Path) -> tuple[Chart, ...]:
+    """The training loss of every agent, one chart per algorithm."""
+    by_algorithm: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for stage in done_stages(folder):
+        if not stage.startswith("train-"):
+            continue
+        points = _curve(folder, stage, _first_loss(folder, stage))
+        algorithm = stage_settings(folder, stage)["algorithms"][0]
+        if points:
+            name = stage.removeprefix("train-").removesuffix(f"-{algorithm}")
+            by_algorithm.setdefault(algorithm, {})[name] = points
+    return tuple(
+        Chart(f"Loss of {algorithm}", "update", "mean since the last point", series)
+        for algorithm, series in by_algorithm.items()
+    )
+
+
+def _first_loss(folder: Path, stage: str) -> str:
+    """The name of a stage's main loss: "loss", or the first that ends so."""
+    for row in read_metrics(folder):
+        if row["stage"] == stage:
+            names = [name for name in row["metrics"] if name.endswith("loss")]
+            return "loss" if "loss" in names else (names or ["loss"])[0]
+    return "loss"
+
+
+def _curve(folder: Path, stage: str, name: str) -> list[tuple[float, float]]:
+    return [(float(step), value) for step, value in read_curve(folder, stage, name)]
+
+
+def _base_model(folder: Path) -> str:
+    """What tables call the base model of the run in `folder`."""
+    if "ground" not in done_stages(folder):
+        return "none"
+    base = dict(stage_settings(folder, "ground")["base"])
+    base["primer"] = PrimerConfig(**base["primer"])
+    return base_model_name(GroundSettings(base=BaseModelSettings(**base)))
