@@ -98,7 +98,7 @@ def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str
     hashes = {
         str(path.relative_to(folder)): sha256_file(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")  # a publisher's mark is not ours
     }
     (folder / HASHES).write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n")
     return model_hash(folder)
