@@ -33,7 +33,7 @@ def make_results(*rows: Row) -> Results:
         commit="abc",
         seeds=(0, 1),
         seconds_per_stage={"collect": 61.0},
-        fidelity={"overlap_share": {"real": 0.029, "accepted": 0.031}},
+        fidelity={"violations/overlap": {"real": 0.029, "accepted": 0.031}},
     )
 
 
