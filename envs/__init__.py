@@ -59,7 +59,11 @@ def _register_gymnasium() -> None:
         return
     from gymnasium.envs.registration import register
 
-    register(id="kalm/ClevrRobot-v0", entry_point="envs.clevr.gym_env:ClevrRobotEnv")
+    register(
+        id="kalm/ClevrRobot-v0",
+        entry_point="envs.clevr.environment:ClevrRobotEnv",
+        vector_entry_point="envs.clevr.vector_environment:ClevrRobotVectorEnv",
+    )
 
 
 _register_gymnasium()
