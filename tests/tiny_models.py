@@ -1,0 +1,170 @@
+"""Tiny language models, grounded in toy worlds, that many tests need; all weights are random."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from envs import make_world
+from envs.collect import collect
+from envs.episode import Episode
+from envs.world import World
+from kalm import prompts
+from kalm.layout import Packed
+from kalm.model import GroundedModel, GroundingConfig, StateScale, make_layout
+from kalm.tasks import RolloutSet, TaskStream, TaskWeights
+from kalm.tokenizer import build_tokenizer
+
+FAMILIES = ("llama", "qwen3", "gpt2")
+HIDDEN = 32
+
+
+@cache
+def toy(name: str = "toy") -> World:
+    """A toy world; worlds hold no state."""
+    return make_world(name)
+
+
+@cache
+def toy_episodes(count: int = 24, name: str = "toy") -> tuple[Episode, ...]:
+    """Rollouts of the behaviour policy for training goals."""
+    world = toy(name)
+    return tuple(collect(world, world.goals("train"), count, seed=0, workers=1))
+
+
+@cache
+def toy_knowledge(count: int = 20) -> tuple[tuple[str, str], ...]:
+    """Text-only questions and answers about the toy world's language."""
+    return tuple(toy().knowledge(count, np.random.default_rng(0)))
+
+
+@cache
+def tokenizer() -> Any:
+    """One token for each word of the toy world's training goals and of the prompts."""
+    texts = [goal.text for goal in toy().goals("train")]
+    texts += [text for pair in toy_knowledge() for text in pair]
+    texts += [prompts.generation_prompt(""), prompts.BEFORE_EXPLANATION, prompts.DYNAMICS]
+    return build_tokenizer(texts)
+
+
+def backbone(family: str = "llama", *, seed: int = 0, layers: int = 2) -> Any:
+    """A random causal LM of a family, its weights large enough to make clear choices."""
+    words = tokenizer()
+    shared = {
+        "vocab_size": len(words),
+        "pad_token_id": words.pad_token_id,
+        "bos_token_id": words.bos_token_id,
+        "eos_token_id": words.eos_token_id,
+        "initializer_range": 0.1,
+        "max_position_embeddings": 256,
+    }
+    decoder = {
+        "hidden_size": HIDDEN,
+        "intermediate_size": 2 * HIDDEN,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if family == "gpt2":
+            config = transformers.GPT2Config(
+                **shared, n_embd=HIDDEN, n_layer=layers, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
+                attn_pdrop=0.0,
+            )  # fmt: skip
+            return transformers.GPT2LMHeadModel(config)
+        if family == "qwen3":
+            config = transformers.Qwen3Config(**shared, **decoder, head_dim=8)
+            return transformers.Qwen3ForCausalLM(config)
+        config = transformers.LlamaConfig(**shared, **decoder)
+        return transformers.LlamaForCausalLM(config)
+
+
+def save_base(folder: Path, family: str = "llama", *, seed: int = 0) -> Path:
+    """A base model with its tokenizer, saved as users have them."""
+    backbone(family, seed=seed).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def grounded(
+    name: str = "toy",
+    *,
+    family: str = "llama",
+    seed: int = 0,
+    base: Any = None,
+    **config: Any,
+) -> GroundedModel:
+    """A random grounded model of a toy world, in evaluation mode; `config` as GroundingConfig."""
+    world = toy(name)
+    settings = GroundingConfig(**{"num_bins": 41, "num_frequencies": 2} | config)
+    layout = make_layout(world.spaces, settings.positions)
+    episodes = toy_episodes(name=name)
+    states = np.concatenate([episode.observations for episode in episodes])
+    changes = np.concatenate([np.diff(episode.observations, axis=0) for episode in episodes])
+    scale = StateScale.of(states, changes, layout)
+    chosen = backbone(family, seed=seed) if base is None else base
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = GroundedModel(chosen, tokenizer(), world.spaces, settings, scale, name)
+        for head in (model.action_head, model.state_head, model.stop_head):
+            for parameter in head.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def task_stream(
+    model: GroundedModel,
+    episodes: Sequence[Episode] | None = None,
+    *,
+    seed: int = 0,
+    **options: Any,
+) -> TaskStream:
+    """The fine-tuning stream of toy rollouts; one task alone with `only=NAME`."""
+    only = options.pop("only", None)
+    weights = TaskWeights(**{t: float(t == only) for t in prompts.TASKS}) if only else TaskWeights()
+    world = toy(model.world_name)
+    rollouts = RolloutSet(world, toy_episodes(name=world.name) if episodes is None else episodes)
+    return TaskStream(
+        rollouts,
+        toy_knowledge(),
+        model.layout,
+        model.prompt,
+        model.encode_text,
+        model.end_token,
+        weights,
+        seed=seed,
+        **options,
+    )
+
+
+@dataclass(frozen=True)
+class FixedStream:
+    """The same few samples in every epoch: what a model can learn by heart."""
+
+    samples: Sequence[Packed]
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Always the same order."""
+        return np.arange(len(self.samples))
+
+    def sample(self, epoch: int, index: int) -> tuple[str, Packed]:
+        """Sample `index`, whatever the epoch."""
+        return "generation", self.samples[index]
+
+
+def equal_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether all parameters of two models are bitwise equal."""
+    first, second = one.state_dict(), other.state_dict()
+    return first.keys() == second.keys() and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
