@@ -19,6 +19,7 @@ SUBSTEPS = 40  # physics steps of 0.01 s in one push
 _TIME, _POSITION, _VELOCITY = 1, 37, 32  # numbers in a physics state: time, qpos, qvel
 STATE_LENGTH = _TIME + _POSITION + _VELOCITY
 _BALL_X = _TIME + 7 * np.arange(NUM_BALLS)  # where a state holds each ball's x; y and z follow
+_BALL_XY = _BALL_X[:, None] + np.arange(2)  # (5, 2)
 _PUSHER = _TIME + 7 * NUM_BALLS  # where a state holds the pusher's x; y follows
 _PUSHER_VELOCITY = _TIME + _POSITION + 6 * NUM_BALLS
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
@@ -31,8 +32,7 @@ def rest_states(positions: np.ndarray) -> np.ndarray:
         positions: (B, 5, 2) ball centres.
     """
     states = np.zeros((len(positions), STATE_LENGTH))
-    states[:, _BALL_X] = positions[..., 0]
-    states[:, _BALL_X + 1] = positions[..., 1]
+    states[:, _BALL_XY] = positions
     states[:, _BALL_X + 2] = BALL_HEIGHT
     states[:, _BALL_X + 3] = 1.0  # identity orientation
     return states
@@ -40,7 +40,7 @@ def rest_states(positions: np.ndarray) -> np.ndarray:
 
 def ball_centres(states: np.ndarray) -> np.ndarray:
     """Ball centres (B, 5, 2) float64 of full physics states (B, S)."""
-    return np.stack([states[:, _BALL_X], states[:, _BALL_X + 1]], axis=-1)
+    return np.asarray(states[:, _BALL_XY])
 
 
 class ClevrSimulator:
@@ -74,30 +74,35 @@ class ClevrSimulator:
         balls, pushes = np.divmod(np.asarray(actions), len(PUSHES))
         centres = ball_centres(self._states[slots])[np.arange(len(balls)), balls]
         at = centres - PUSHER_OFFSET * PUSHES[pushes]
-        return self.drive(slots, at, PUSHES[pushes], np.full(len(balls), SUBSTEPS))
+        return self.drive(slots, at, PUSHES[pushes], SUBSTEPS)
 
     def drive(
-        self, slots: np.ndarray, at: np.ndarray, controls: np.ndarray, substeps: np.ndarray
+        self, slots: np.ndarray, at: np.ndarray, controls: np.ndarray, substeps: int | np.ndarray
     ) -> np.ndarray:
         """Puts the pusher down and drives it: ball centres (K, 10) float32 afterwards.
 
         Args:
             at: (K, 2) world position where the pusher starts, at rest.
             controls: (K, 2) motor controls, held.
-            substeps: (K,) int, physics steps of 0.01 s.
+            substeps: physics steps of 0.01 s, one number or (K,).
         """
         states = self._states[slots]
         states[:, 0] = 0.0
         states[:, _PUSHER : _PUSHER + 2] = at
         states[:, _PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
-        for count in np.unique(substeps[substeps > 0]):
-            rows = np.flatnonzero(substeps == count)
-            states[rows] = self._advance(states[rows], np.asarray(controls)[rows], int(count))
+        if np.ndim(substeps) == 0:
+            states = self._advance(states, np.asarray(controls), int(substeps))
+        else:
+            for count in np.unique(substeps):
+                rows = np.flatnonzero(substeps == count)
+                states[rows] = self._advance(states[rows], np.asarray(controls)[rows], int(count))
         self._states[slots] = states
         return self.observe(slots)
 
     def _advance(self, states: np.ndarray, controls: np.ndarray, count: int) -> np.ndarray:
         """States (K, S) after `count` physics steps under constant controls, from a cold solver."""
+        if count == 0:
+            return states
         if self._threads is not None:
             path, _ = self._threads.rollout(
                 self._model, self._data, states, controls[:, None].astype(np.float64), nstep=count

@@ -45,6 +45,7 @@ class Direction(IntEnum):
     RIGHT = 3
 
 
+_MOVE, _LINE, _GATHER = int(GoalKind.MOVE), int(GoalKind.LINE), int(GoalKind.GATHER)
 DIRECTION_VECTORS = np.array([[0, 1], [-1, 0], [0, -1], [1, 0]], np.float64)  # (4, 2) x, y
 PUSHES = np.array(  # (8, 2) direction table of the pushes, by index
     [[1, 0], [0, 1], [-1, 0], [0, -1], [0.8, 0.8], [-0.8, 0.8], [0.8, -0.8], [-0.8, -0.8]]
@@ -75,25 +76,12 @@ def quadrants(differences: np.ndarray) -> np.ndarray:
     behind = (y >= x) & (y > -x)
     left = (y <= -x) & (y > x)
     front = (y <= x) & (y < -x)
-    return np.select([behind, left, front], [0, 1, 2], default=3)
+    return np.asarray(3 - 3 * behind - 2 * left - front)
 
 
-def pair_holds(
-    balls: np.ndarray, sources: np.ndarray, targets: np.ndarray, directions: np.ndarray
-) -> np.ndarray:
-    """The tau predicate (B,) bool: each source lies near its target, on the asked side.
-
-    Args:
-        balls: (B, 5, 2) centres.
-        sources: (B,) ball index.
-        targets: (B,) ball index.
-        directions: (B,) `Direction`.
-    """
-    if not len(balls):
-        return np.zeros(0, bool)
-    rows = np.arange(len(balls))
-    differences = balls[rows, sources] - balls[rows, targets]
-    near = np.hypot(differences[:, 0], differences[:, 1]) < PAIR_REACH
+def near_on_side(differences: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The tau predicate (...,) bool of differences source - target (..., 2) of centres."""
+    near = np.hypot(differences[..., 0], differences[..., 1]) < PAIR_REACH
     return np.asarray(near & (quadrants(differences) == directions))
 
 
@@ -132,24 +120,29 @@ def parts_hold(specs: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     specs, balls = np.asarray(specs), centres(states)
     exist, hold = np.zeros((len(specs), 4), bool), np.zeros((len(specs), 4), bool)
-    for part in range(3):
-        rows, source, target, direction = relations_at(specs, part)
-        exist[rows, part] = True
-        hold[rows, part] = pair_holds(balls[rows], source, target, direction)
-    for kind, judge in ((GoalKind.LINE, line_parts), (GoalKind.GATHER, gather_parts)):
-        rows = np.flatnonzero(specs[:, 0] == kind)
-        if len(rows):
+    exist[:, :3], differences, directions = related(specs, balls)
+    hold[:, :3] = exist[:, :3] & near_on_side(differences, directions)
+    for kind, judge in ((_LINE, line_parts), (_GATHER, gather_parts)):
+        rows = specs[:, 0] == kind
+        if rows.any():
             exist[rows], hold[rows] = True, judge(balls[rows])
     return exist, hold
 
 
-def relations_at(
-    specs: np.ndarray, part: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows (K,) of the goals with a relation at `part`, and their sources, targets, directions."""
-    source, target, direction = specs[:, 1 + 3 * part : 4 + 3 * part].T
-    rows = np.flatnonzero((source >= 0) & (target >= 0))
-    return rows, source[rows], target[rows], direction[rows]
+def related(specs: np.ndarray, balls: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The up to three relations of each goal: whether there (B, 3), differences, directions.
+
+    Args:
+        specs: (B, 10) goal numbers.
+        balls: (B, 5, 2) centres.
+
+    Returns:
+        Differences source - target (B, 3, 2) and directions (B, 3), arbitrary where not there.
+    """
+    parts = specs[:, 1:].reshape(-1, 3, 3)
+    rows = np.arange(len(specs))[:, None]
+    differences = balls[rows, parts[..., 0]] - balls[rows, parts[..., 1]]
+    return parts[..., 1] >= 0, differences, parts[..., 2]
 
 
 def pushed_towards(specs: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -180,8 +173,15 @@ def goals_reached(
     """Whether each step reaches its goal (B,) bool, as the benchmark judges it."""
     specs = np.asarray(specs)
     exist, hold = parts_hold(specs, after)
-    reached = exist.any(axis=1) & (hold | ~exist).all(axis=1)
-    moves = np.flatnonzero(specs[:, 0] == GoalKind.MOVE)
-    if len(moves):
+    return all_reached(specs, exist, hold, actions)
+
+
+def all_reached(
+    specs: np.ndarray, exist: np.ndarray, hold: np.ndarray, actions: np.ndarray
+) -> np.ndarray:
+    """Whether all parts hold (B,), or the action is right where it is judged; see `parts_hold`."""
+    moves = specs[:, 0] == _MOVE
+    reached = (hold == exist).all(axis=1) & ~moves
+    if moves.any():
         reached[moves] = pushed_towards(specs[moves], np.asarray(actions)[moves])
     return np.asarray(reached)

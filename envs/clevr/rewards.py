@@ -12,14 +12,16 @@ from envs.clevr.predicates import (
     LINE_COSINE,
     PAIR_REACH,
     GoalKind,
+    all_reached,
     centres,
     gather_distances,
-    goals_reached,
     line_cosines,
     parts_hold,
-    relations_at,
+    related,
 )
 
+_PAIR, _MOVE = int(GoalKind.PAIR), int(GoalKind.MOVE)
+_LINE, _GATHER = int(GoalKind.LINE), int(GoalKind.GATHER)
 REWARDS = ("imaginebench", "kalm")
 SUCCESS_BONUS = 100.0
 PART_REWARD = 10.0  # for each sub-goal of a hard goal that became true
@@ -27,7 +29,7 @@ DISTANCE_SCALE = 10.0  # reward for each metre that the source comes nearer
 KALM_POINT = 0.195  # the point target lies this far from the target, on the asked side
 TOUCHING = 0.26  # two balls cannot be nearer than this
 _REACH = PAIR_REACH - 0.006  # aim a little inside the reach of a pair
-_GATHER = GATHER_REACH - 0.003
+_NEAR_GREEN = GATHER_REACH - 0.003
 _EDGE = np.radians(43.0)  # aim a little inside the 45 degrees of a quadrant
 
 
@@ -44,17 +46,20 @@ def rewards(
         after: (B, 10) states.
     """
     specs = np.asarray(specs)
-    reached = goals_reached(specs, before, actions, after)
-    pair, move = specs[:, 0] == GoalKind.PAIR, specs[:, 0] == GoalKind.MOVE
-    exist, held = parts_hold(specs, before)
-    _, hold = parts_hold(specs, after)
-    newly = PART_REWARD * (exist & hold & ~held).sum(axis=1)
-    nearer = DISTANCE_SCALE * (_to_target(name, specs, before) - _to_target(name, specs, after))
-    shaped = np.where(pair, nearer, np.where(move, 0.0, newly))
-    bonus = np.where(move, 1.0, SUCCESS_BONUS) * reached
-    if name == "kalm":  # the bonus replaces the shaped part of a pair's last step
-        shaped = np.where(pair & reached, 0.0, shaped)
-    return np.asarray(shaped + bonus, np.float32)
+    exist, hold = parts_hold(specs, after)
+    reached = all_reached(specs, exist, hold, actions)
+    pair, move = specs[:, 0] == _PAIR, specs[:, 0] == _MOVE
+    shaped = np.zeros(len(specs))
+    if pair.any():
+        rows = specs[pair]
+        nearer = _to_target(name, rows, before[pair]) - _to_target(name, rows, after[pair])
+        # The bonus of "kalm" takes the place of the shaped part.
+        shaped[pair] = DISTANCE_SCALE * nearer * ~(reached[pair] & (name == "kalm"))
+    hard = ~(pair | move)
+    if hard.any():
+        _, held = parts_hold(specs[hard], before[hard])
+        shaped[hard] = PART_REWARD * (hold[hard] & ~held).sum(axis=1)
+    return np.asarray(shaped + np.where(move, 1.0, SUCCESS_BONUS) * reached, np.float32)
 
 
 def _to_target(name: str, specs: np.ndarray, states: np.ndarray) -> np.ndarray:
@@ -78,24 +83,24 @@ def potential(specs: np.ndarray, states: np.ndarray) -> np.ndarray:
     specs, balls = np.asarray(specs), centres(states)
     exist, hold = parts_hold(specs, states)
     total = (exist & hold).sum(axis=1).astype(np.float64)
-    for part in range(3):
-        rows, source, target, direction = relations_at(specs, part)
-        total[rows] -= pair_distance(balls[rows, source] - balls[rows, target], direction)
-    line = np.flatnonzero(specs[:, 0] == GoalKind.LINE)
+    there, differences, directions = related(specs, balls)
+    missing = np.zeros(there.shape)
+    missing[there] = pair_distance(differences[there], directions[there])
+    total -= missing.sum(axis=1)
+    line, gather = specs[:, 0] == _LINE, specs[:, 0] == _GATHER
     total[line] -= _line_distance(balls[line])
-    gather = np.flatnonzero(specs[:, 0] == GoalKind.GATHER)
-    total[gather] -= np.maximum(gather_distances(balls[gather]) - _GATHER, 0).sum(axis=1)
+    total[gather] -= np.maximum(gather_distances(balls[gather]) - _NEAR_GREEN, 0).sum(axis=1)
     return np.asarray(total, np.float32)
 
 
 def pair_distance(differences: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Distance (B,) from each difference of two centres (B, 2) to the nearest one that holds.
+    """Distance (...,) from each difference of centres (..., 2) to the nearest one that holds.
 
     The differences that hold form a quarter of a ring, from touching to the reach of a pair.
     """
     axis = DIRECTION_VECTORS[directions]
     along = (differences * axis).sum(axis=-1)
-    across = np.abs(differences[:, 0] * axis[:, 1] - differences[:, 1] * axis[:, 0])
+    across = np.abs(differences[..., 0] * axis[..., 1] - differences[..., 1] * axis[..., 0])
     length = np.hypot(along, across)
     on_edge = np.clip(along * np.cos(_EDGE) + across * np.sin(_EDGE), TOUCHING, _REACH)
     beside = np.hypot(along - on_edge * np.cos(_EDGE), across - on_edge * np.sin(_EDGE))

@@ -147,12 +147,12 @@ class ClevrTables:
             if not self.action_space.contains(action):
                 raise ValueError(f"Expected an action in {self.action_space}, got {action}.")
         before = self.simulator.observe(rows)
-        pushes = self._push(rows, np.asarray(actions))
-        after = self.simulator.observe(rows)
+        after, pushes = self._push(rows, np.asarray(actions))
         specs = np.array([self._row_goals[row].spec for row in rows])
         moves = specs[:, 0] == GoalKind.MOVE
         moved = np.zeros(len(rows), bool)
-        moved[moves] = self.world.moved_enough(specs[moves], before[moves], after[moves])
+        if moves.any():
+            moved[moves] = self.world.moved_enough(specs[moves], before[moves], after[moves])
         success = self.world.success(specs, before, pushes, after)
         rewards = self.world.reward(specs, before, pushes, after).astype(np.float64)
         if self._action != "perfect":  # no ball is named, so the movement is judged
@@ -163,12 +163,11 @@ class ClevrTables:
         self._running[rows] = ~(terminated | truncated)
         return rewards, terminated, truncated, self.describe(rows, success, moved)
 
-    def _push(self, rows: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """Moves the balls and returns the pushes (K,) by index, -1 where none of the forty."""
+    def _push(self, rows: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The states (K, 10) after moving, and the pushes (K,), -1 where none of the forty."""
         if self._action == "perfect":
-            self.simulator.step(rows, actions)
-            return actions
-        substeps = np.full(len(rows), SUBSTEPS)
+            return self.simulator.step(rows, actions), actions
+        substeps: int | np.ndarray = SUBSTEPS
         if self._action == "discrete":
             direction, cell = np.divmod(actions, _GRID * _GRID)
             column, line = np.divmod(cell, _GRID)
@@ -179,8 +178,7 @@ class ClevrTables:
             at = 0.7 * np.stack([x, y], axis=1)
             controls = 1.2 * np.stack([np.cos(np.pi * theta), np.sin(np.pi * theta)], axis=1)
             substeps = ((duration + 1.0) * 60.0 + 1e-5).astype(np.int64)  # 1.1 means 126
-        self.simulator.drive(rows, at, controls, substeps)
-        return np.full(len(rows), -1)
+        return self.simulator.drive(rows, at, controls, substeps), np.full(len(rows), -1)
 
     def describe(
         self, rows: np.ndarray, success: np.ndarray | None = None, moved: np.ndarray | None = None
