@@ -151,6 +151,7 @@ class GenerationEngine:
         if fresh:
             self._write_prompts(fresh, [slots[slot] for slot in fresh])  # type: ignore[misc]
 
+    @torch.inference_mode()
     def _write_prompts(self, fresh: list[int], requests: list[Request]) -> None:
         """Starts the rows of `fresh` slots from their prompts and current states."""
         sequences: list[Packed] = []
