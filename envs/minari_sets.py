@@ -11,6 +11,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,9 @@ def export_minari(
         num_actions: of discrete actions; None where actions are continuous or text.
 
     Raises:
-        StoreError: the data set exists already, or there are no episodes.
+        StoreError: the data set exists already, there are no episodes, or Minari is missing.
     """
-    import minari
-    from minari.data_collector import EpisodeBuffer
-
+    minari = _import_minari()
     if not episodes:
         raise StoreError(f"Expected at least one episode for {dataset_id}, got none.")
     spaces = {
@@ -52,7 +51,10 @@ def export_minari(
         warnings.simplefilter("ignore", UserWarning)  # about metadata that nobody gave
         dataset = minari.create_dataset_from_buffers(
             dataset_id,
-            [EpisodeBuffer(**_minari_arrays(episode)) for episode in episodes],
+            [
+                minari.data_collector.EpisodeBuffer(**_minari_arrays(episode))
+                for episode in episodes
+            ],
             observation_space=spaces["observations"],
             action_space=spaces["actions"],
             author=card.author or None,
@@ -76,8 +78,7 @@ def import_minari(folder: str | Path, goal: str | None = None) -> Iterator[Episo
     Raises:
         StoreError: there is no data set, or it names no goals and none was given.
     """
-    import minari
-
+    minari = _import_minari()
     data = Path(folder) / "data"
     if not data.is_dir():
         raise StoreError(f"{folder} holds no Minari data set. Name the folder that holds `data`.")
@@ -97,6 +98,16 @@ def import_minari(folder: str | Path, goal: str | None = None) -> Iterator[Episo
             success=bool(words.get("success", False)),
             provenance=json.loads(words.get("provenance", "{}")),
         )
+
+
+def _import_minari() -> Any:
+    try:
+        import_module("PIL")  # Minari needs it without saying so
+        return import_module("minari")
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"Minari data sets need the package {error.name}. Install the extra: kalm[minari]."
+        ) from error
 
 
 def _minari_arrays(episode: Episode) -> dict[str, Any]:

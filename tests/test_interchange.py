@@ -1,5 +1,6 @@
 """Formats of others: a round trip returns every field, and transitions are counted."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,16 @@ def test_a_minari_data_set_without_goals_needs_one(
     assert (episode.goal, episode.source, episode.terminated) == ("Reach the corner.", "real", True)
     with pytest.raises(StoreError, match="holds no Minari data set"):
         list(import_minari(tmp_path))
+
+
+@pytest.mark.parametrize("package", ["minari", "PIL"])
+def test_a_missing_package_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StoreError, match=rf"need the package {package}\. Install the extra"):
+        export_minari(tmp_path / "root", "test-v0", [make_episode()], CARD, num_actions=4)
+    assert not (tmp_path / "root").exists()
 
 
 def test_imagine_bench_returns_every_field(world: ToyWorld) -> None:
