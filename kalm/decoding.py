@@ -117,6 +117,8 @@ class SlotDecoder:
         cache.rows, cache.places = rows, places
         cache.visible = int(places.max()) + 1
         readable = torch.arange(cache.visible, device=self.device) <= places[:, None, :, None]
+        if self.model.backbone.config._attn_implementation == "eager":  # adds its mask
+            readable = torch.where(readable, 0.0, torch.finfo(self.model.dtype).min)
         output = self.model.decoder()(
             inputs_embeds=self.model.embed(batch),
             attention_mask=readable,
@@ -148,7 +150,8 @@ def blank(model: GroundedModel, num_rows: int, **given: Tensor) -> Tensors:
         "token": index,
         "slot": index,
         "value": numbers,
-        "hint": numbers,
+        "hint": torch.zeros(num_rows, 1, layout.num_slots * layout.slot_dim, device=device),
+        "acted": torch.zeros(num_rows, 1, dtype=torch.bool, device=device),
         "action": torch.zeros(num_rows, 1, layout.action_width, device=device),
         "loss": index,
         "stop": index,

@@ -164,7 +164,7 @@ class GenerationEngine:
                     f"got {len(ids)}: `{request.goal[:60]}...`. Shorten the goal."
                 )
             layout = self.model.layout
-            state = layout.state(request.observations[-1], None, loss=False)
+            state = layout.state(request.observations[-1], loss=False)
             for row in range(self.config.num_candidates):
                 rows.append(slot * self.config.num_candidates + row)
                 sequences.append(join([layout.text(ids), state]))
@@ -242,24 +242,25 @@ class GenerationEngine:
     ) -> tuple[np.ndarray, np.ndarray]:
         """States (R, D) after `actions` (R, A), and how many slots the hook moved (R,)."""
         layout = self.model.layout
-        previous = before.reshape(self.num_rows, layout.num_slots, layout.slot_dim)
+        states = before.reshape(self.num_rows, layout.num_slots, layout.slot_dim).copy()
         uniforms = draws.reshape(self.num_rows, layout.num_slots, layout.slot_dim)
-        states = np.zeros_like(previous)
         moved = np.zeros(self.num_rows, int)
-        hint = self._tensor(previous[:, 0])
-        hidden = self.decoder.extend(self._action_input(self._tensor(actions), hint))[:, -1]
+        action = self._tensor(actions)
+        hint = self._tensor(before)
+        hidden = self.decoder.extend(self._action_input(action, hint))[:, -1]
         for slot in range(layout.num_slots):
             uniform = torch.as_tensor(uniforms[:, slot], device=self.decoder.device)
-            proposal = self.model.next_state(hidden, hint, uniform, self.config.state_temperature)
+            proposal = self.model.next_state(
+                hidden, hint[:, : layout.slot_dim], uniform, self.config.state_temperature
+            )
             value = proposal.float().cpu().numpy()
             if self.project is not None:
                 plausible = self.project(slot, value, states[:, :slot]).astype(np.float32)
                 moved += np.abs(plausible - value).max(-1) > 1e-6
                 value = plausible
             states[:, slot] = value
-            following = previous[:, slot + 1] if slot + 1 < layout.num_slots else None
-            hint = self._tensor(np.zeros_like(value) if following is None else following)
-            batch = self._state_input(slot, self._tensor(value), hint)
+            hint = self._tensor(np.roll(states, -slot - 1, axis=1).reshape(self.num_rows, -1))
+            batch = self._state_input(slot, self._tensor(value), hint, action)
             hidden = self.decoder.extend(batch)[:, -1]
         self._hidden = hidden
         return states.reshape(self.num_rows, -1), moved
@@ -270,10 +271,15 @@ class GenerationEngine:
     def _action_input(self, action: Tensor, hint: Tensor) -> Tensors:
         kind = torch.full((self.num_rows, 1), Kind.ACTION, device=self.decoder.device)
         return blank(
-            self.model, self.num_rows, kind=kind, action=action[:, None], hint=hint[:, None]
+            self.model,
+            self.num_rows,
+            kind=kind,
+            action=action[:, None],
+            acted=torch.ones_like(kind, dtype=torch.bool),
+            hint=hint[:, None],
         )
 
-    def _state_input(self, slot: int, value: Tensor, hint: Tensor) -> Tensors:
+    def _state_input(self, slot: int, value: Tensor, hint: Tensor, action: Tensor) -> Tensors:
         shape = (self.num_rows, 1)
         device = self.decoder.device
         return blank(
@@ -283,6 +289,8 @@ class GenerationEngine:
             slot=torch.full(shape, slot, device=device),
             value=value[:, None],
             hint=hint[:, None],
+            action=action[:, None],
+            acted=torch.ones(shape, dtype=torch.bool, device=device),
         )
 
     def _choose_candidates(

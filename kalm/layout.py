@@ -34,8 +34,9 @@ class Packed:
     token: np.ndarray  # (L,) int64, the word's id at TEXT, else 0
     slot: np.ndarray  # (L,) int64, the slot's index at STATE, else 0
     value: np.ndarray  # (L, E) float32, the slot's numbers at STATE, else 0
-    hint: np.ndarray  # (L, E) float32, previous numbers of the slot that comes next, else 0
-    action: np.ndarray  # (L, A) float32, the action at ACTION, else 0
+    hint: np.ndarray  # (L, S * E) float32, latest known state, the slot that comes next first
+    action: np.ndarray  # (L, A) float32, the action at ACTION and of the states it leads to
+    acted: np.ndarray  # (L,) bool, whether `action` holds one
     loss: np.ndarray  # (L,) bool, whether this position is to be predicted
     stop: np.ndarray  # (L,) int64, after this position: CONTINUE, STOP or UNKNOWN
 
@@ -62,30 +63,67 @@ class Layout:
             loss=np.full(length, loss),
         )
 
-    def state(self, state: np.ndarray, previous: np.ndarray | None, *, loss: bool) -> Packed:
-        """One state (S * E,), given the state before it."""
-        value = state.reshape(self.num_slots, self.slot_dim).astype(np.float32)
-        hint = np.zeros_like(value)
-        if previous is not None:
-            hint[:-1] = previous.reshape(self.num_slots, self.slot_dim)[1:]
-        return self._blank(
-            self.num_slots,
-            kind=np.full(self.num_slots, Kind.STATE),
-            slot=np.arange(self.num_slots),
-            value=value,
-            hint=hint,
-            loss=np.full(self.num_slots, loss),
-        )
+    def state(
+        self,
+        state: np.ndarray,
+        previous: np.ndarray | None = None,
+        action: np.ndarray | None = None,
+        *,
+        loss: bool,
+    ) -> Packed:
+        """One state (S * E,), given the state before it and the action (A,) that led to it."""
+        before = None if previous is None else previous[None]
+        actions = None if action is None else np.asarray(action)[None]
+        return self._states(state[None], before, actions, loss=loss)
 
     def act(self, action: np.ndarray, state: np.ndarray, *, loss: bool) -> Packed:
         """One action (A,) or a number, taken in `state` (S * E,)."""
-        first = state.reshape(self.num_slots, self.slot_dim)[:1].astype(np.float32)
         return self._blank(
             1,
             kind=np.full(1, Kind.ACTION),
-            hint=first,
+            hint=state.reshape(1, -1).astype(np.float32),
             action=np.asarray(action, np.float32).reshape(1, self.action_width),
+            acted=np.ones(1, bool),
             loss=np.full(1, loss),
+        )
+
+    def hints(self, states: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        """What is known after each slot (N, S, S * E) of `states` (N, S, E), next slot first."""
+        slots = self.num_slots
+        place = np.arange(slots)
+        known = np.where(
+            (place[None, :] <= place[:, None])[None, :, :, None], states[:, None], previous[:, None]
+        )
+        rolled = (place[:, None] + 1 + place[None, :]) % slots
+        turned: np.ndarray = known[:, place[:, None], rolled]
+        return turned.reshape(len(states), slots, -1)
+
+    def _states(
+        self,
+        states: np.ndarray,
+        previous: np.ndarray | None,
+        actions: np.ndarray | None,
+        *,
+        loss: bool,
+    ) -> Packed:
+        """States (N, S * E) one after the other, without actions between them."""
+        count, slots = len(states), self.num_slots
+        values = states.reshape(count, slots, self.slot_dim).astype(np.float32)
+        before = np.zeros_like(values) if previous is None else previous.reshape(values.shape)
+        length = count * slots
+        given: dict[str, np.ndarray] = {}
+        if actions is not None:
+            wide = np.asarray(actions, np.float32).reshape(count, -1)
+            given["action"] = np.repeat(wide, slots, axis=0)
+            given["acted"] = np.ones(length, bool)
+        return self._blank(
+            length,
+            kind=np.full(length, Kind.STATE),
+            slot=np.tile(np.arange(slots), count),
+            value=values.reshape(length, -1),
+            hint=self.hints(values, before.astype(np.float32)).reshape(length, -1),
+            loss=np.full(length, loss),
+            **given,
         )
 
     def rollout(
@@ -104,22 +142,24 @@ class Layout:
             loss: whether states and actions are to be predicted.
             first_state: whether the first state is too, which nothing but the prompt foretells.
         """
+        first = self.state(observations[0], loss=loss and first_state)
+        later = self._states(observations[1:], observations[:-1], actions, loss=loss)
         num_steps, slots = len(actions), self.num_slots
-        values = observations.reshape(num_steps + 1, slots, self.slot_dim).astype(np.float32)
-        block = np.arange(num_steps + 1)[:, None] * (slots + 1) + np.arange(slots)  # (T + 1, S)
-        action_places = block[:-1, -1] + 1
-        packed = self._blank(slots + num_steps * (slots + 1))
-        packed.kind[block], packed.kind[action_places] = Kind.STATE, Kind.ACTION
-        packed.slot[block] = np.arange(slots)
-        packed.value[block] = values
-        packed.hint[block[1:, :-1]] = values[:-1, 1:]
-        packed.hint[action_places] = values[:-1, 0]
-        packed.action[action_places] = np.asarray(actions, np.float32).reshape(num_steps, -1)
+        acts = self._blank(
+            num_steps,
+            kind=np.full(num_steps, Kind.ACTION),
+            hint=observations[:-1].astype(np.float32),
+            action=np.asarray(actions, np.float32).reshape(num_steps, -1),
+            acted=np.ones(num_steps, bool),
+            loss=np.full(num_steps, loss),
+        )
+        places = np.arange(num_steps * slots).reshape(num_steps, slots) + num_steps
+        turns = np.concatenate([np.arange(num_steps)[:, None], places], axis=1).ravel()
+        packed = join([first, take(join([acts, later]), turns)])
         if loss:
-            packed.loss[:] = True
-            packed.loss[:slots] = first_state
-            packed.stop[block[:, -1]] = CONTINUE
-            packed.stop[block[-1, -1]] = STOP if ended else UNKNOWN
+            last_slots = np.arange(num_steps + 1) * (slots + 1) + slots - 1
+            packed.stop[last_slots] = CONTINUE
+            packed.stop[last_slots[-1]] = STOP if ended else UNKNOWN
         return packed
 
     def _blank(self, length: int, **given: np.ndarray) -> Packed:
@@ -128,8 +168,9 @@ class Layout:
             "token": np.zeros(length, np.int64),
             "slot": np.zeros(length, np.int64),
             "value": np.zeros((length, self.slot_dim), np.float32),
-            "hint": np.zeros((length, self.slot_dim), np.float32),
+            "hint": np.zeros((length, self.num_slots * self.slot_dim), np.float32),
             "action": np.zeros((length, self.action_width), np.float32),
+            "acted": np.zeros(length, bool),
             "loss": np.zeros(length, bool),
             "stop": np.full(length, UNKNOWN, np.int64),
         }
@@ -144,6 +185,11 @@ def join(parts: Sequence[Packed]) -> Packed:
             for name in Packed.__dataclass_fields__
         }
     )
+
+
+def take(packed: Packed, places: np.ndarray) -> Packed:
+    """The positions `places` (M,) of a sequence."""
+    return Packed(**{n: getattr(packed, n)[places] for n in Packed.__dataclass_fields__})
 
 
 def collate(sequences: Sequence[Packed]) -> Packed:

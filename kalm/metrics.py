@@ -71,7 +71,8 @@ def _add_state_errors(
     rows = tensors.kind[:, 1:] == Kind.STATE
     seen = (tensors.kind == Kind.ACTION).cumsum(1)[:, 1:] > 0
     rows = rows & seen
-    hint, value = tensors.hint[:, :-1][rows], tensors.value[:, 1:][rows]
+    hint = tensors.hint[:, :-1, : model.layout.slot_dim][rows]
+    value = tensors.value[:, 1:][rows]
     predicted = model.next_state(hidden[rows], hint, torch.zeros_like(hint), 0)
     entity = model.spaces.entity_dim
     error = (predicted - value).reshape(-1, entity).norm(dim=-1)

@@ -92,7 +92,7 @@ class GroundedModel(nn.Module):
         hidden = backbone.config.hidden_size
         slots, numbers = self.layout.num_slots, self.layout.slot_dim
         self.state_encoder = NumberEncoder(numbers, hidden, config.num_frequencies)
-        self.hint_encoder = NumberEncoder(numbers, hidden, config.num_frequencies)
+        self.hint_encoder = NumberEncoder(slots * numbers, hidden, config.num_frequencies)
         self.slot_embedding = nn.Embedding(slots, hidden)
         self.action_encoder: nn.Module = (
             nn.Embedding(spaces.num_actions, hidden)
@@ -143,16 +143,25 @@ class GroundedModel(nn.Module):
     def embed(self, batch: "Tensors") -> Tensor:
         """Input embeddings (B, L, H)."""
         words = self.backbone.get_input_embeddings()(batch.token)
-        hints = self.hint_encoder((batch.hint - self.offset) / self.unit)
+        kind = batch.kind[..., None]
         states = self.state_encoder((batch.value - self.offset) / self.unit)
         states = states + self.slot_embedding(batch.slot)
         if self.spaces.num_actions:
             actions = self.action_encoder(batch.action[..., 0].long())
         else:
             actions = self.action_encoder(batch.action)
-        kind = batch.kind[..., None]
-        rollout = (torch.where(kind == Kind.STATE, states, actions) + hints) * self.word_scale
-        return torch.where(kind == Kind.TEXT, words, rollout.to(words.dtype))
+        rollout = self.hint_encoder(self.relative(batch.hint))
+        rollout = rollout + torch.where(kind == Kind.STATE, states, 0.0)
+        rollout = rollout + torch.where(batch.acted[..., None], actions, 0.0)
+        rollout = (rollout * self.word_scale).to(words.dtype)
+        return torch.where(kind == Kind.TEXT, words, rollout)
+
+    def relative(self, hint: Tensor) -> Tensor:
+        """Scaled hints (..., S * E): the first slot's numbers, and the others' against them."""
+        slots = hint.reshape(*hint.shape[:-1], self.layout.num_slots, self.layout.slot_dim)
+        first = (slots[..., :1, :] - self.offset) / self.unit
+        others = (slots[..., 1:, :] - slots[..., :1, :]) / self.unit
+        return torch.cat([first, others], dim=-2).flatten(-2)
 
     def decoder(self) -> Any:
         """The backbone without its language head, adapters included."""
@@ -179,7 +188,8 @@ class GroundedModel(nn.Module):
         sums: dict[str, Tensor] = {}
 
         rows = wanted & (kind == Kind.STATE)
-        change = (batch.value[:, 1:][rows] - batch.hint[:, :-1][rows]) / self.unit
+        previous = batch.hint[:, :-1, : self.layout.slot_dim][rows]
+        change = (batch.value[:, 1:][rows] - previous) / self.unit
         sums["state_sum"] = self.state_head.loss(before[rows].float(), change).sum()
         sums["state_count"] = rows.sum()
 
@@ -217,11 +227,11 @@ class GroundedModel(nn.Module):
     # ---------------------------------------------------------------- read heads
 
     def next_state(
-        self, hidden: Tensor, hint: Tensor, uniforms: Tensor, temperature: float
+        self, hidden: Tensor, previous: Tensor, uniforms: Tensor, temperature: float
     ) -> Tensor:
         """The next slot's numbers (M, E) from `hidden` (M, H) and its previous numbers (M, E)."""
         change = self.state_head.sample(hidden.float(), uniforms, temperature)
-        return hint + change * self.unit
+        return previous + change * self.unit
 
     def next_action(self, hidden: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         """Actions (M, A) drawn with `uniforms` (M, A); temperature 0 takes the likeliest."""
@@ -248,6 +258,7 @@ class Tensors:
     value: Tensor
     hint: Tensor
     action: Tensor
+    acted: Tensor
     loss: Tensor
     stop: Tensor
 

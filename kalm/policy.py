@@ -76,14 +76,14 @@ class LanguageModelPolicy:
         self._context[slot] = 0
         layout = self.model.layout
         words = layout.text(self.model.prompt(generation_prompt(self._goals[slot])))
-        return join([words, layout.state(observation, None, loss=False)])
+        return join([words, layout.state(observation, loss=False)])
 
     def _step(self, layout: Layout, slot: int, observation: np.ndarray) -> Packed:
         before, action = self._last[slot]
         return join(
             [
                 layout.act(action, before, loss=False),
-                layout.state(observation, before, loss=False),
+                layout.state(observation, before, action, loss=False),
             ]
         )
 

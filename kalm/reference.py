@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from kalm.engine import FINISHED, Director, GenerationConfig, Project, Request
-from kalm.layout import Packed, collate, join
+from kalm.layout import Packed, collate, join, take
 from kalm.model import GroundedModel, Tensors
 from kalm.prompts import generation_prompt
 
@@ -53,7 +53,7 @@ def imagine_plainly(
 
 def _prompt(model: GroundedModel, request: Request) -> Packed:
     words = model.layout.text(model.prompt(generation_prompt(request.goal)))
-    return join([words, model.layout.state(request.observations[-1], None, loss=False)])
+    return join([words, model.layout.state(request.observations[-1], loss=False)])
 
 
 def _hidden(model: GroundedModel, context: Packed) -> torch.Tensor:
@@ -83,8 +83,8 @@ def _candidates(
         state = before.copy().reshape(layout.num_slots, layout.slot_dim)
         previous = before.reshape(layout.num_slots, layout.slot_dim)
         for slot in range(layout.num_slots):
-            partial = layout.state(state.ravel(), before, loss=False)
-            known = join([longer, _first(partial, slot)])
+            partial = layout.state(state.ravel(), before, action, loss=False)
+            known = join([longer, take(partial, np.arange(slot))])
             value = model.next_state(
                 _hidden(model, known),
                 torch.from_numpy(previous[slot : slot + 1].copy()),
@@ -95,7 +95,7 @@ def _candidates(
             if project is not None:
                 proposal = project(slot, proposal, state[None, :slot])
             state[slot] = proposal[0]
-        after = join([longer, layout.state(state.ravel(), before, loss=False)])
+        after = join([longer, layout.state(state.ravel(), before, action, loss=False)])
         stop = float(model.stop_probability(_hidden(model, after))[0])
         found.append((action, state.ravel(), after, stop))
     return found
@@ -114,7 +114,3 @@ def _actions(
         keys = log_p / config.action_temperature - np.log(-np.log(draws.clip(1e-12, 1 - 1e-12)))
     best = np.argsort(-keys, kind="stable")[: config.num_candidates]
     return list(np.resize(best, config.num_candidates))
-
-
-def _first(packed: Packed, count: int) -> Packed:
-    return Packed(**{n: getattr(packed, n)[:count] for n in Packed.__dataclass_fields__})

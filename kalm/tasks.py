@@ -185,10 +185,9 @@ class TaskStream:
 
     def _consequence(self, goal: str, observations: np.ndarray) -> Packed:
         layout, first, last = self.layout, observations[0], observations[-1]
-        before = layout.state(first, None, loss=False)
-        before.hint[-1] = first.reshape(layout.num_slots, layout.slot_dim)[0]
         words = layout.text(self.prompt(prompts.consequence_prompt(goal)))
-        return join([words, before, layout.state(last, first, loss=True)])
+        start = layout.state(first, loss=False)
+        return join([words, start, layout.state(last, first, loss=True)])
 
     def _explanation(self, goal: str, observations: np.ndarray, actions: np.ndarray) -> Packed:
         before = join(
