@@ -109,12 +109,13 @@ def grounded(
     changes = np.concatenate([np.diff(episode.observations, axis=0) for episode in episodes])
     scale = StateScale.of(states, changes, layout)
     chosen = backbone(family, seed=seed) if base is None else base
+    spread = 0.3 if settings.state_head == "binned" else 0.1  # regressed states run away sooner
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GroundedModel(chosen, tokenizer(), world.spaces, settings, scale, name)
         for head in (model.action_head, model.state_head, model.stop_head):
             for parameter in head.parameters():
-                torch.nn.init.normal_(parameter, std=0.3)
+                torch.nn.init.normal_(parameter, std=spread)
     return model.eval()
 
 

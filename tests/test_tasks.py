@@ -1,0 +1,271 @@
+"""The fine-tuning stream: pure, masked exactly, hindsight goals true, novel goals absent."""
+
+import numpy as np
+import pytest
+from tiny_models import grounded, task_stream, tokenizer, toy, toy_episodes, toy_knowledge
+
+from envs.episode import Episode
+from envs.toy import STEP, ToyWorld
+from kalm import prompts
+from kalm.layout import CONTINUE, STOP, UNKNOWN, Kind, Packed
+from kalm.tasks import RolloutSet, TaskStream, TaskWeights
+
+MODEL = grounded()
+SLOTS = 3
+
+
+def words(packed: Packed) -> str:
+    """All words of a sample."""
+    text: str = tokenizer().decode(packed.token[packed.kind == Kind.TEXT])
+    return text
+
+
+def samples(only: str, count: int = 12) -> list[Packed]:
+    stream = task_stream(MODEL, only=only)
+    found = [stream.sample(0, index) for index in range(count)]
+    return [packed for task, packed in found if task == only]
+
+
+def equal(one: Packed, other: Packed) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in Packed.__dataclass_fields__
+    )
+
+
+# --------------------------------------------------------------------- masks of every task
+
+
+def test_generation_predicts_states_and_actions_after_the_first_state_and_no_words() -> None:
+    for packed in samples("generation"):
+        rollout = int(np.argmax(packed.kind == Kind.STATE))
+        first_state = np.arange(rollout, rollout + SLOTS)
+        expected = packed.kind != Kind.TEXT
+        expected[first_state] = False
+        assert packed.loss.tolist() == expected.tolist()
+
+
+def test_generation_predicts_the_first_state_when_asked_as_the_paper_does() -> None:
+    stream = task_stream(MODEL, only="generation", predict_first_state=True)
+    _, packed = stream.sample(0, 0)
+    assert packed.loss.tolist() == (packed.kind != Kind.TEXT).tolist()
+
+
+def test_generation_tells_the_end_after_every_state() -> None:
+    for packed in samples("generation"):
+        last_slots = np.flatnonzero((packed.kind == Kind.STATE) & (packed.slot == SLOTS - 1))
+        assert packed.stop[last_slots].tolist() == [CONTINUE] * (len(last_slots) - 1) + [STOP]
+        others = np.delete(packed.stop, last_slots)
+        assert (others == UNKNOWN).all()
+
+
+def test_dynamics_predicts_the_states_after_an_action_and_nothing_else() -> None:
+    for packed in samples("dynamics"):
+        seen = np.cumsum(packed.kind == Kind.ACTION) > 0
+        assert packed.loss.tolist() == ((packed.kind == Kind.STATE) & seen).tolist()
+        assert (packed.stop == UNKNOWN).all()
+        assert words(packed) == "<bos>" + prompts.DYNAMICS
+
+
+def test_dynamics_of_one_step_is_the_papers_task() -> None:
+    stream = task_stream(MODEL, only="dynamics", dynamics_steps=1)
+    for index in range(8):
+        _, packed = stream.sample(0, index)
+        assert (packed.kind == Kind.ACTION).sum() == 1
+        assert packed.loss.sum() == SLOTS
+
+
+def test_consequence_predicts_the_last_state_from_goal_and_first_state() -> None:
+    for packed in samples("consequence"):
+        states = np.flatnonzero(packed.kind == Kind.STATE)
+        assert len(states) == 2 * SLOTS
+        assert not (packed.kind == Kind.ACTION).any()
+        assert np.flatnonzero(packed.loss).tolist() == states[SLOTS:].tolist()
+        # Before every slot of the last state stands the same slot's number in the first state.
+        np.testing.assert_array_equal(packed.hint[states[SLOTS:] - 1], packed.value[states[:SLOTS]])
+
+
+@pytest.mark.parametrize("task", ["explanation", "decomposition"])
+def test_an_answer_is_predicted_word_by_word_to_its_end_and_its_question_is_not(task: str) -> None:
+    for packed in samples(task):
+        first = int(np.argmax(packed.loss))
+        assert packed.loss[first:].all()
+        assert not packed.loss[:first].any()
+        assert (packed.kind[first:] == Kind.TEXT).all()
+        assert packed.token[-1] == MODEL.end_token
+        assert (packed.stop == UNKNOWN).all()
+
+
+def test_an_explanation_answers_with_a_training_goal_that_the_rollout_reached() -> None:
+    texts = {goal.text for goal in toy().goals("train")}
+    for packed in samples("explanation"):
+        text = words(packed)
+        assert text.startswith("<bos>" + prompts.BEFORE_EXPLANATION + prompts.AFTER_EXPLANATION)
+        answer = tokenizer().decode(packed.token[packed.loss][:-1])
+        assert answer in texts
+
+
+def test_a_decomposition_is_one_of_the_given_questions_with_its_answer() -> None:
+    known = {f"<bos>{question}{answer}<eos>" for question, answer in toy_knowledge()}
+    assert {words(packed) for packed in samples("decomposition")} <= known
+
+
+# ------------------------------------------------------------------------------- purity
+
+
+def test_a_sample_is_a_function_of_seed_epoch_and_index_alone() -> None:
+    forwards, backwards = task_stream(MODEL, seed=3), task_stream(MODEL, seed=3)
+    keys = [(epoch, index) for epoch in range(3) for index in range(8)]
+    first = {key: forwards.sample(*key) for key in keys}
+    second = {key: backwards.sample(*key) for key in reversed(keys)}
+    for key in keys:
+        assert first[key][0] == second[key][0]
+        assert equal(first[key][1], second[key][1])
+
+
+def test_another_seed_or_epoch_gives_other_samples() -> None:
+    here = [task_stream(MODEL, seed=3).sample(0, index)[1] for index in range(12)]
+    for stream, epoch in ((task_stream(MODEL, seed=4), 0), (task_stream(MODEL, seed=3), 1)):
+        there = [stream.sample(epoch, index)[1] for index in range(12)]
+        assert sum(equal(one, other) for one, other in zip(here, there, strict=True)) < 6
+
+
+def test_an_epoch_visits_every_rollout_once_in_an_order_of_its_own() -> None:
+    stream = task_stream(MODEL)
+    assert sorted(stream.order(0)) == list(range(len(stream)))
+    assert stream.order(0).tolist() != stream.order(1).tolist()
+    assert stream.order(1).tolist() == task_stream(MODEL).order(1).tolist()
+
+
+def test_tasks_come_as_often_as_their_weights_say() -> None:
+    stream = task_stream(MODEL, toy_episodes(), seed=0)
+    drawn = [stream.sample(epoch, index)[0] for epoch in range(40) for index in range(24)]
+    for task in prompts.TASKS:
+        expected = getattr(TaskWeights(), task)
+        # 960 draws: three standard deviations are at most 0.05.
+        assert drawn.count(task) / len(drawn) == pytest.approx(expected, abs=0.06), task
+
+
+def test_without_texts_there_is_no_decomposition() -> None:
+    stream = TaskStream(
+        RolloutSet(toy(), toy_episodes()), [], MODEL.layout, MODEL.prompt, MODEL.encode_text,
+        MODEL.end_token, TaskWeights(decomposition=0.9), seed=0,
+    )  # fmt: skip
+    assert "decomposition" not in {stream.sample(0, index)[0] for index in range(24)}
+
+
+# ----------------------------------------------------------------------------- hindsight
+
+
+def stretches(stream: TaskStream, count: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Goal, states and actions of generation samples."""
+    found = []
+    for index in range(count):
+        task, packed = stream.sample(0, index)
+        if task != "generation":
+            continue
+        before, after = prompts.generation_prompt("\0").split("\0")
+        text = words(packed).removeprefix("<bos>" + before).removesuffix(after)
+        states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)
+        found.append((text, states, packed.action[packed.kind == Kind.ACTION][:, 0].astype(int)))
+    return found
+
+
+def test_hindsight_goals_are_training_goals_that_hold_at_the_end_and_not_before() -> None:
+    world = toy()
+    goals = {goal.text: goal for goal in world.goals("train")}
+    found = stretches(task_stream(MODEL, only="generation"), 24)
+    assert len(found) > 15
+    for text, states, actions in found:
+        specs = np.tile(np.array(goals[text].spec), (len(actions), 1))
+        holds = world.success(specs, states[:-1], actions, states[1:])
+        assert holds.tolist() == [False] * (len(actions) - 1) + [True]
+        assert not world.success(specs[:1], states[:1], actions[:1], states[:1])[0]
+
+
+def test_a_stretch_is_cut_from_its_rollout_without_a_gap() -> None:
+    stream = task_stream(MODEL, only="generation", max_steps=3)
+    for index in range(24):
+        task, packed = stream.sample(0, index)
+        if task != "generation":
+            continue
+        states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)
+        assert 2 <= len(states) <= 4
+        whole = toy_episodes()[index].observations
+        starts = [p for p in range(len(whole)) if np.array_equal(whole[p], states[0])]
+        assert any(np.array_equal(whole[p : p + len(states)], states) for p in starts)
+
+
+def walk() -> Episode:
+    """Red walks right past blue, above it: left of it, then above it, then right of it."""
+    start = np.array([-0.5, 0.3, -0.8, -0.8, 0.0, 0.0], np.float32)  # red, green, blue
+    states = [start]
+    for _ in range(5):
+        states.append(states[-1] + np.array([STEP, 0, 0, 0, 0, 0], np.float32))
+    return Episode(
+        "Put the red disc right of the blue disc.",
+        np.stack(states), np.full(5, 1), np.zeros(5, np.float32), True, "real", "train", True,
+    )  # fmt: skip
+
+
+def test_the_goals_that_a_rollout_reached_and_when_are_as_by_hand() -> None:
+    # Relations hold within a distance of 0.6 along the larger offset. Red is at (-0.5, 0.3) at the
+    # start: left of blue, since 0.5 > 0.3 and the distance is 0.58. After 2 steps (x = -0.1) it is
+    # above, after 5 steps (x = 0.5) right of it; blue is below red and left of red then. Left of
+    # blue held at the start and does not count; green is too far from both.
+    rollouts = RolloutSet(toy(), [walk()])
+    reached = {rollouts.specs[spec][:3]: step for spec, step in rollouts.reached[0]}
+    red, blue = 0, 2
+    left, right, above, below = range(4)
+    assert reached == {
+        (red, above, blue): 2,
+        (blue, below, red): 2,
+        (red, right, blue): 5,
+        (blue, left, red): 5,
+    }
+
+
+def test_without_hindsight_only_the_own_goal_of_a_successful_rollout_counts() -> None:
+    failed = Episode(**{**walk().__dict__, "success": False})
+    rollouts = RolloutSet(toy(), [walk(), failed], hindsight=False)
+    spec, step = rollouts.reached[0][0]
+    assert "Put the red disc right of the blue disc." in rollouts.goals[rollouts.specs[spec]]
+    assert step == 5
+    assert rollouts.reached[1] == []
+
+
+def test_a_rollout_that_reached_nothing_teaches_dynamics_instead() -> None:
+    still = Episode(
+        "Put the red disc right of the blue disc.", np.repeat(walk().observations[:1], 3, 0),
+        np.full(2, 1), np.zeros(2, np.float32), False, "real", "train", False,
+    )  # fmt: skip
+    stream = task_stream(MODEL, [still])
+    tasks = {stream.sample(epoch, 0)[0] for epoch in range(60)}
+    assert tasks == {"dynamics", "decomposition"}
+
+
+def test_no_text_of_a_novel_goal_ever_appears_in_the_stream() -> None:
+    world = ToyWorld()
+    novel = {goal.text for level in world.levels[1:] for goal in world.goals(level)}
+    novel |= {goal.text for goal in world.unseen_goals(200, 0)}
+    stream = task_stream(MODEL)
+    for epoch in range(6):
+        for index in range(len(stream)):
+            text = words(stream.sample(epoch, index)[1])
+            assert not any(goal in text for goal in novel)
+
+
+# ----------------------------------------------------------------------------- bad input
+
+
+def test_no_rollouts_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one rollout, got none"):
+        RolloutSet(toy(), [])
+
+
+def test_weights_without_any_task_are_refused() -> None:
+    zeros = dict.fromkeys(prompts.TASKS, 0.0)
+    with pytest.raises(ValueError, match="sum above 0"):
+        TaskWeights(**zeros)
+    with pytest.raises(ValueError, match="weights >= 0"):
+        TaskWeights(**{**zeros, "generation": 1.0, "dynamics": -0.1})
