@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.clevr.drawing import MujocoPainter, draw_table
-from envs.clevr.physics import SUBSTEPS
+from envs.clevr.physics import SUBSTEPS, ClevrSimulator
 from envs.clevr.predicates import NUM_BALLS, PUSHES, GoalKind
 from envs.clevr.relations import CONVENTIONS, order_invariant, relations
 from envs.clevr.world import ClevrWorld
@@ -66,7 +66,7 @@ class ClevrTables:
             raise ValueError(f"Expected horizon_steps of at least 1, got {horizon_steps}.")
         self.world = ClevrWorld(reward=reward, reset=reset)
         self.goals = list(self.world.goals(level))
-        self.simulator = self.world.simulator(num_rows, num_threads)
+        self.simulator = ClevrSimulator(num_rows, num_threads)
         self.action_space = _action_space(action)
         self.observation_space = _observation_space(observation)
         self._action, self._observation, self._convention = action, observation, convention

@@ -23,7 +23,7 @@ from envs.clevr.predicates import (
 )
 from envs.clevr.resets import RESET_BOXES, RESTING, draw_scenes
 from envs.clevr.rewards import REWARDS, potential, rewards
-from envs.world import Goal, Scene, Spaces
+from envs.world import Goal, Scene, Simulator, Spaces
 
 LEVELS = ("train", "rephrase", "easy", "hard")
 FOCUS = 0.6  # probability that the behaviour policy serves its goal in a step
@@ -74,7 +74,7 @@ class ClevrWorld:
         scenes = draw_scenes(count, rng, self.reset_name)
         return scenes.reshape(count, -1).astype(np.float32)
 
-    def simulator(self, num_slots: int, num_threads: int = 1) -> ClevrSimulator:
+    def simulator(self, num_slots: int, num_threads: int = 1) -> Simulator:
         """`num_slots` tables that step together."""
         return ClevrSimulator(num_slots, num_threads)
 
