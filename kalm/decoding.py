@@ -15,6 +15,7 @@ from transformers.cache_utils import Cache
 
 from kalm.layout import Packed, collate
 from kalm.model import GroundedModel, Tensors
+from kalm.prompts import generation_prompt
 
 
 class SlotCache(Cache):  # type: ignore[misc]
@@ -119,20 +120,35 @@ class SlotDecoder:
         readable = torch.arange(cache.visible, device=self.device) <= places[:, None, :, None]
         if self.model.backbone.config._attn_implementation == "eager":  # adds its mask
             readable = torch.where(readable, 0.0, torch.finfo(self.model.dtype).min)
+        embedded = self.model.embed(batch)
         output = self.model.decoder()(
-            inputs_embeds=self.model.embed(batch),
+            inputs_embeds=embedded,
             attention_mask=readable,
             position_ids=places,
             past_key_values=cache,
             use_cache=True,
         )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+        return self.model.read_out(output.last_hidden_state, embedded, batch.kind)
 
     def share(self, source: Tensor, target: Tensor, width: int) -> None:
         """Copies the last `width` positions of rows `source` (M,) to rows `target` (M,)."""
         places = self.lengths[source, None] - width + torch.arange(width, device=self.device)
         self.cache.copy(source, target, places)
+
+
+def goal_tokens(model: GroundedModel, goal: str, limit: int) -> list[int]:
+    """Token ids of the prompt for a rollout towards `goal`.
+
+    Raises:
+        ValueError: there are more than `limit` of them.
+    """
+    ids = model.prompt(generation_prompt(goal))
+    if len(ids) > limit:
+        raise ValueError(
+            f"Expected a goal of at most {limit} tokens with its prompt, got {len(ids)}: "
+            f"`{goal[:60]}...`. Shorten the goal."
+        )
+    return ids
 
 
 def words(token: Tensor, model: GroundedModel) -> Tensors:

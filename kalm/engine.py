@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kalm.decoding import SlotDecoder, blank
+from kalm.decoding import SlotDecoder, blank, goal_tokens
 from kalm.layout import Kind, Packed, join
 from kalm.model import GroundedModel, Tensors
-from kalm.prompts import generation_prompt
 
 
 @dataclass
@@ -157,12 +156,7 @@ class GenerationEngine:
         sequences: list[Packed] = []
         rows: list[int] = []
         for slot, request in zip(fresh, requests, strict=True):
-            ids = self.model.prompt(generation_prompt(request.goal))
-            if len(ids) > self.prompt_tokens:
-                raise ValueError(
-                    f"Expected a goal of at most {self.prompt_tokens} tokens with its prompt, "
-                    f"got {len(ids)}: `{request.goal[:60]}...`. Shorten the goal."
-                )
+            ids = goal_tokens(self.model, request.goal, self.prompt_tokens)
             layout = self.model.layout
             state = layout.state(request.observations[-1], loss=False)
             for row in range(self.config.num_candidates):

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from envs.world import Task
-from kalm.decoding import SlotDecoder
+from kalm.decoding import SlotDecoder, goal_tokens
 from kalm.layout import Layout, Packed, join
 from kalm.model import GroundedModel
-from kalm.prompts import generation_prompt
 
 
 class LanguageModelPolicy:
@@ -30,9 +29,10 @@ class LanguageModelPolicy:
         """Args:
         temperature: of the actions; 0 takes the likeliest.
         max_context_steps: the prompt is written anew after this many steps, as in training.
+        prompt_tokens: room for the words of a prompt; longer goals are refused.
         """
         self.model, self.temperature = model, temperature
-        self.max_context_steps = max_context_steps
+        self.max_context_steps, self.prompt_tokens = max_context_steps, prompt_tokens
         width = model.layout.num_slots + 1
         self.decoder = SlotDecoder(model, num_slots, prompt_tokens + width * max_context_steps * 2)
         self._goals: dict[int, str] = {}
@@ -75,8 +75,8 @@ class LanguageModelPolicy:
     def _prompt(self, slot: int, observation: np.ndarray) -> Packed:
         self._context[slot] = 0
         layout = self.model.layout
-        words = layout.text(self.model.prompt(generation_prompt(self._goals[slot])))
-        return join([words, layout.state(observation, loss=False)])
+        ids = goal_tokens(self.model, self._goals[slot], self.prompt_tokens)
+        return join([layout.text(ids), layout.state(observation, loss=False)])
 
     def _step(self, layout: Layout, slot: int, observation: np.ndarray) -> Packed:
         before, action = self._last[slot]
