@@ -120,7 +120,7 @@ class ClevrSimulator:
     def observe(self, slots: np.ndarray) -> np.ndarray:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""
         centres = ball_centres(self._states[slots])
-        return np.asarray(centres.reshape(len(centres), -1), np.float32)
+        return np.asarray(centres.reshape(-1, 2 * NUM_BALLS), np.float32)
 
     def save(self, slots: np.ndarray) -> np.ndarray:
         """Full physics states (K, S) float64 of `slots`: time, positions, velocities."""

@@ -89,10 +89,11 @@ class ClevrRobotVectorEnv(gymnasium.vector.VectorEnv):  # type: ignore[misc]  # 
         terminated, truncated = np.zeros((2, self.num_envs), bool)
         anew = self._ended & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
         rows = self._rows[~anew]
-        rewards[rows], terminated[rows], truncated[rows], described = self.tables.step(
-            rows, np.asarray(actions)[rows]
-        )
-        self._write(info, rows, described)
+        if len(rows):
+            rewards[rows], terminated[rows], truncated[rows], described = self.tables.step(
+                rows, np.asarray(actions)[rows]
+            )
+            self._write(info, rows, described)
         self._ended = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             anew = self._ended
