@@ -45,6 +45,29 @@ class NumberEncoder(nn.Module):
         return encoded
 
 
+class Trunk(nn.Module):
+    """What the heads read at a rollout's position: its hidden state, helped by its own input.
+
+    The input holds the known state and the action in force, so that most of the dynamics is a
+    short way off and the language model is left with goals and history.
+    """
+
+    def __init__(self, hidden_size: int, width: int) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.Linear(2 * hidden_size, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, hidden_size),
+        )
+
+    def forward(self, hidden: Tensor, inputs: Tensor) -> Tensor:
+        """Features (..., H) of `hidden` (..., H) and unit-scale `inputs` (..., H)."""
+        features: Tensor = hidden + self.network(torch.cat([hidden, inputs], dim=-1))
+        return features
+
+
 class RegressionHead(nn.Module):
     """The change of a slot as a plain mean; temperature has no effect.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from envs.world import Spaces
-from kalm.heads import BinnedHead, NumberEncoder, RegressionHead, draw
+from kalm.heads import BinnedHead, NumberEncoder, RegressionHead, Trunk, draw
 from kalm.layout import UNKNOWN, Kind, Layout, Packed
 
 
@@ -28,6 +28,7 @@ class GroundingConfig:
     state_head: str = "binned"  # "binned": distribution of the change; "regression" (the paper)
     num_bins: int = 161  # bins of the change of one number
     num_frequencies: int = 6  # Fourier octaves of the state encoder; 0 keeps plain numbers
+    trunk_width: int = 512  # units of the network under the heads; 0 leaves it out (the paper)
     state_weight: float = 0.5  # weight of the state loss
     action_weight: float = 0.5  # weight of the action loss
     token_weight: float = 1.0  # weight of the loss on words
@@ -110,6 +111,7 @@ class GroundedModel(nn.Module):
             else BinnedHead(hidden, self.layout.action_width, 41, 1.0)
         )
         self.stop_head = nn.Linear(hidden, 1)
+        self.trunk = Trunk(hidden, config.trunk_width) if config.trunk_width else None
         # All parts of an input have unit scale, then that of words: none drowns the others.
         words = backbone.get_input_embeddings().weight.detach()
         self.register_buffer("word_scale", words.float().std())
@@ -170,10 +172,17 @@ class GroundedModel(nn.Module):
         return backbone.base_model
 
     def hidden(self, batch: "Tensors") -> Tensor:
-        """Last hidden states (B, L, H) float32 of right-padded sequences."""
-        output = self.decoder()(inputs_embeds=self.embed(batch), use_cache=False)
-        states: Tensor = output.last_hidden_state
-        return states
+        """What heads read at every position (B, L, H) of right-padded sequences."""
+        embedded = self.embed(batch)
+        output = self.decoder()(inputs_embeds=embedded, use_cache=False)
+        return self.read_out(output.last_hidden_state, embedded, batch.kind)
+
+    def read_out(self, hidden: Tensor, embedded: Tensor, kind: Tensor) -> Tensor:
+        """Last hidden states (B, L, H), at positions of a rollout with the trunk's help."""
+        if self.trunk is None:
+            return hidden
+        helped = self.trunk(hidden, embedded / self.word_scale)
+        return torch.where(kind[..., None] == Kind.TEXT, hidden, helped.to(hidden.dtype))
 
     def forward(self, batch: "Tensors") -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""

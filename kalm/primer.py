@@ -49,7 +49,6 @@ class PrimerConfig:
     warmup_share: float = 0.06  # of all steps, linear; cosine to a twentieth afterwards
     question_weight: float = 0.1  # weight of the loss on questions; answers weigh 1
     sentence_share: float = 0.1  # plain training sentences added, as a share of the pairs
-    initializer_range: float = 0.06  # spread of random weights; narrow models need a wide one
     bf16: bool = True  # bfloat16 arithmetic (weights stay float32)
 
     def __post_init__(self) -> None:
@@ -125,7 +124,7 @@ def new_llama(tokenizer: Any, config: PrimerConfig, seed: int) -> Any:
                 num_attention_heads=config.heads,
                 num_key_value_heads=config.heads,
                 max_position_embeddings=2048,
-                initializer_range=config.initializer_range,
+                initializer_range=config.hidden**-0.5,  # 0.02 is too little for narrow models
                 tie_word_embeddings=True,
                 pad_token_id=tokenizer.pad_token_id,
                 bos_token_id=tokenizer.bos_token_id,

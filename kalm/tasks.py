@@ -44,25 +44,50 @@ class TaskWeights:
 
 
 class RolloutSet:
-    """Real rollouts with the training goals that each of them reached, and when."""
+    """Real rollouts, and for every training goal which steps came nearer to it and reached it.
+
+    With hindsight a step may serve any training goal that it came nearer to, judged by the world's
+    own potential; without, only the goal that its rollout was collected for.
+    """
 
     def __init__(
         self, world: World, episodes: Iterable[Episode], *, hindsight: bool = True
     ) -> None:
         self.goals = _by_spec(world.goals(world.levels[0]))
+        self.specs = list(self.goals)
         self.episodes = list(episodes)
         if not self.episodes:
             raise ValueError("Expected at least one rollout, got none. Collect rollouts first.")
-        specs = np.array(list(self.goals))
-        self.reached = [
-            _reached(world, episode, specs) if hindsight else _own(world, episode, self.goals)
-            for episode in self.episodes
-        ]
-        self.specs = list(self.goals)
+        specs = np.array(self.specs)
+        own = {text: place for place, spec in enumerate(self.specs) for text in self.goals[spec]}
+        self.held: list[np.ndarray] = []  # (T + 1, G) bool: goal holds in state
+        self.progress: list[np.ndarray] = []  # (T, G) float32: how much nearer a step came, or 0
+        for episode in self.episodes:
+            held, progress = _served(world, episode, specs)
+            if not hindsight:
+                other = np.arange(len(specs)) != own.get(episode.goal, -1)
+                progress[:, other], held[:, other] = 0.0, False
+            self.held.append(held)
+            self.progress.append(progress)
+        self._keep_clear_progress()
+
+    def _keep_clear_progress(self) -> None:
+        """Clips progress to what is typical, and drops what is less than a quarter of it."""
+        sample = np.concatenate([p[p > 0] for p in self.progress[:2000]])
+        typical = float(np.quantile(sample, 0.8)) if len(sample) else 1.0
+        for progress in self.progress:
+            np.clip(progress, 0.0, typical, out=progress)
+            progress[progress < 0.25 * typical] = 0.0
 
     def __len__(self) -> int:
         """Number of rollouts N."""
         return len(self.episodes)
+
+    def reached(self, index: int) -> list[tuple[int, int]]:
+        """(goal, first step after which it holds) of goals that did not hold at the start."""
+        held = self.held[index]
+        fresh = held[1:].any(0) & ~held[0]
+        return [(int(goal), int(held[1:, goal].argmax()) + 1) for goal in np.flatnonzero(fresh)]
 
 
 def _by_spec(goals: Sequence[Goal]) -> dict[tuple[int, ...], list[str]]:
@@ -72,25 +97,20 @@ def _by_spec(goals: Sequence[Goal]) -> dict[tuple[int, ...], list[str]]:
     return texts
 
 
-def _reached(world: World, episode: Episode, specs: np.ndarray) -> list[tuple[int, int]]:
-    """(spec index, first step after which it holds) of goals that did not hold at the start."""
+def _served(world: World, episode: Episode, specs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each goal holds in each state (T + 1, G), and how much each step helped it (T, G)."""
     steps, count = len(episode), len(specs)
-    every = np.tile(specs, (steps, 1))
-    before = np.repeat(episode.observations[:-1], count, axis=0)
-    after = np.repeat(episode.observations[1:], count, axis=0)
-    actions = np.repeat(episode.actions, count, axis=0)
-    holds = world.success(every, before, actions, after).reshape(steps, count)
-    first = episode.observations[:1].repeat(count, axis=0)
-    at_start = world.success(specs, first, actions[:count], first)
-    fresh = holds.any(0) & ~at_start
-    return [(int(spec), int(holds[:, spec].argmax()) + 1) for spec in np.flatnonzero(fresh)]
-
-
-def _own(
-    world: World, episode: Episode, goals: dict[tuple[int, ...], list[str]]
-) -> list[tuple[int, int]]:
-    texts = {text: index for index, spec in enumerate(goals) for text in goals[spec]}
-    return [(texts[episode.goal], len(episode))] if episode.success else []
+    states = np.repeat(episode.observations, count, axis=0)
+    every = np.tile(specs, (steps + 1, 1))
+    potential = world.potential(every, states).reshape(steps + 1, count)
+    before = np.concatenate([episode.observations[:1], episode.observations[:-1]])
+    actions = np.concatenate([episode.actions[:1], episode.actions])
+    held = world.success(
+        every, np.repeat(before, count, axis=0), np.repeat(actions, count, axis=0), states
+    ).reshape(steps + 1, count)
+    progress = np.diff(potential, axis=0).astype(np.float32)
+    progress[held[:-1]] = 0.0
+    return held, np.maximum(progress, 0.0)
 
 
 class TaskStream:
@@ -143,36 +163,59 @@ class TaskStream:
         if task == "decomposition":
             question, answer = self.knowledge[int(rng.integers(len(self.knowledge)))]
             return task, self._answer(self.layout.text(self.prompt(question)), answer)
-        episode, reached = self.rollouts.episodes[index], self.rollouts.reached[index]
-        if task == "dynamics" or not reached:
-            return "dynamics", self._dynamics(episode, rng)
-        spec, end = reached[rng.integers(len(reached))]
-        texts = self.rollouts.goals[self.rollouts.specs[spec]]
-        goal = texts[rng.integers(len(texts))]
-        start = self._start(end, rng)
-        observations = episode.observations[start : end + 1]
-        actions = episode.actions[start:end]
+        episode = self.rollouts.episodes[index]
+        sequence = None
         if task == "generation":
-            return task, self._generation(goal, observations, actions)
-        if task == "consequence":
-            return task, self._consequence(goal, observations)
-        return task, self._explanation(goal, observations, actions)
+            sequence = self._generation(index, rng)
+        elif task in ("consequence", "explanation"):
+            sequence = self._reached(task, index, rng)
+        if sequence is None:
+            return "dynamics", self._dynamics(episode, rng)
+        return task, sequence
 
-    def _start(self, end: int, rng: np.random.Generator) -> int:
-        """Where a stretch that reaches its goal at `end` begins: short ones are likelier.
+    def _length(self, longest: int, rng: np.random.Generator) -> int:
+        """Steps of a stretch, 1 to `longest`: short ones are likelier, for the last steps tell."""
+        weights = 1.0 / np.arange(1, min(longest, self.max_steps) + 1)
+        return 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
 
-        The last actions are those that reached the goal; what lies before them is mostly noise.
-        """
-        lengths = np.arange(1, min(end, self.max_steps) + 1)
-        weights = 1.0 / lengths
-        return end - int(rng.choice(lengths, p=weights / weights.sum()))
+    def _words(self, goal: int, rng: np.random.Generator) -> str:
+        texts = self.rollouts.goals[self.rollouts.specs[goal]]
+        return texts[int(rng.integers(len(texts)))]
 
-    def _generation(self, goal: str, observations: np.ndarray, actions: np.ndarray) -> Packed:
-        words = self.layout.text(self.prompt(prompts.generation_prompt(goal)))
+    def _generation(self, index: int, rng: np.random.Generator) -> Packed | None:
+        """A stretch that ends in a step towards a goal; only such steps are to be imitated."""
+        episode, progress = self.rollouts.episodes[index], self.rollouts.progress[index]
+        cumulative = progress.ravel().cumsum(dtype=np.float64)
+        if cumulative[-1] == 0:
+            return None
+        chosen = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+        last, goal = divmod(chosen, progress.shape[1])
+        held = np.flatnonzero(self.rollouts.held[index][: last + 1, goal])
+        longest = last - (int(held[-1]) if len(held) else -1)
+        first = last + 1 - self._length(longest, rng)
         rollout = self.layout.rollout(
-            observations, actions, ended=True, loss=True, first_state=self.predict_first_state
+            episode.observations[first : last + 2],
+            episode.actions[first : last + 1],
+            ended=bool(self.rollouts.held[index][last + 1, goal]),
+            loss=True,
+            first_state=self.predict_first_state,
         )
-        return join([words, rollout])
+        rollout.loss[rollout.kind == Kind.ACTION] = progress[first : last + 1, goal] > 0
+        words = prompts.generation_prompt(self._words(goal, rng))
+        return join([self.layout.text(self.prompt(words)), rollout])
+
+    def _reached(self, task: str, index: int, rng: np.random.Generator) -> Packed | None:
+        """A stretch that reaches a goal, to foretell its end or to name the goal."""
+        reached = self.rollouts.reached(index)
+        if not reached:
+            return None
+        goal, end = reached[int(rng.integers(len(reached)))]
+        first = end - self._length(end, rng)
+        episode, words = self.rollouts.episodes[index], self._words(goal, rng)
+        observations = episode.observations[first : end + 1]
+        if task == "consequence":
+            return self._consequence(words, observations)
+        return self._explanation(words, observations, episode.actions[first:end])
 
     def _dynamics(self, episode: Episode, rng: np.random.Generator) -> Packed:
         step = int(rng.integers(len(episode)))
