@@ -5,6 +5,7 @@ Folder: `grounded.json` (world, shapes, configuration), `heads.safetensors` (enc
 `hashes.json` over all of it, written last.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from envs.world import Spaces
 from kalm.model import GroundedModel, GroundingConfig, StateScale
 
 CONFIG, HEADS, HASHES = "grounded.json", "heads.safetensors", "hashes.json"
+ADAPTER = "adapter_model.safetensors"
 REVISION = re.compile(r"[0-9a-f]{40}")
 
 
@@ -75,6 +77,21 @@ def is_adapted(backbone: Any) -> bool:
     return hasattr(backbone, "peft_config")
 
 
+def fingerprint(backbone: Any) -> str:
+    """A hash over 64 numbers of every weight of a base model; its adapters are left out."""
+    bare = backbone.get_base_model() if is_adapted(backbone) else backbone
+    weights = {
+        name.replace(".base_layer", ""): tensor
+        for name, tensor in bare.state_dict().items()
+        if ".lora_" not in name
+    }
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        numbers = tensor.detach().flatten()[:: max(1, tensor.numel() // 64)].float().cpu()
+        digest.update(f"{name}{tuple(tensor.shape)}".encode() + numbers.numpy().tobytes())
+    return digest.hexdigest()
+
+
 def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str:
     """Writes `model` into the existing, empty `folder` and returns its hash."""
     heads = {
@@ -93,6 +110,7 @@ def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str
         "config": asdict(model.config),
         "scale": asdict(model.scale),
         "part": part,
+        "base_fingerprint": fingerprint(model.backbone) if part == "adapter" else None,
     }
     (folder / CONFIG).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
     hashes = {
@@ -157,22 +175,32 @@ def load_grounded(folder: Path, *, world_name: str | None = None) -> GroundedMod
         StateScale(tuple(scale["offset"]), tuple(scale["scale"]), scale["limit"]),
         description["world"],
     )
-    model.load_state_dict(load_file(folder / HEADS), strict=False)
+    _load_heads(model, folder)
     return model.eval()
 
 
 def load_weights(model: GroundedModel, folder: Path) -> None:
     """Puts the weights saved in `folder` into `model`, which was built the same way."""
     description = json.loads((folder / CONFIG).read_text())
-    model.load_state_dict(load_file(folder / HEADS), strict=False)
+    _load_heads(model, folder)
     if description["part"] == "backbone":
         saved, _ = _load_local(folder / "backbone", folder / "tokenizer")
         model.backbone.load_state_dict(saved.state_dict())
     else:
         from peft import set_peft_model_state_dict
 
-        adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
+        adapter = load_file(folder / "adapter" / ADAPTER)
         set_peft_model_state_dict(model.backbone, adapter)
+
+
+def _load_heads(model: GroundedModel, folder: Path) -> None:
+    missing, unknown = model.load_state_dict(load_file(folder / HEADS), strict=False)
+    wrong = [name for name in (*missing, *unknown) if not name.startswith("backbone.")]
+    if wrong:
+        raise ModelError(
+            f"{folder / HEADS} and this version disagree on `{wrong[0]}`. Ground the model again, "
+            f"or use the version that saved it."
+        )
 
 
 def _load_parts(folder: Path, description: dict[str, Any]) -> tuple[Any, Any]:
@@ -183,7 +211,15 @@ def _load_parts(folder: Path, description: dict[str, Any]) -> tuple[Any, Any]:
     else:
         from peft import PeftModel
 
+        if not (folder / "adapter" / ADAPTER).is_file():
+            raise ModelError(f"{folder / 'adapter'} has no {ADAPTER}. Restore it.")
         base, _ = load_backbone(description["base_model"])
+        if fingerprint(base) != description["base_fingerprint"]:
+            raise ModelError(
+                f"{folder} adapts another base model: the weights of "
+                f"`{description['base_model']}` are not those that it was grounded with. Restore "
+                f"them, or ground the model again."
+            )
         backbone = PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
     return backbone, AutoTokenizer.from_pretrained(folder / "tokenizer")
 
@@ -191,7 +227,13 @@ def _load_parts(folder: Path, description: dict[str, Any]) -> tuple[Any, Any]:
 def _load_local(weights: Path, tokenizer: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    backbone = AutoModelForCausalLM.from_pretrained(
-        weights, use_safetensors=True, dtype=torch.float32
-    )
+    try:
+        backbone = AutoModelForCausalLM.from_pretrained(
+            weights, use_safetensors=True, dtype=torch.float32
+        )
+    except OSError as error:
+        raise ModelError(
+            f"Could not load {weights}: {str(error).splitlines()[0]} Weights are read from "
+            f"*.safetensors only."
+        ) from error
     return backbone, AutoTokenizer.from_pretrained(tokenizer)
