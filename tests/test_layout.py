@@ -24,16 +24,22 @@ def test_a_rollout_of_two_steps_and_two_slots_is_laid_out_as_by_hand() -> None:
     assert packed.kind.tolist() == [S, S, A, S, S, A, S, S]
     assert packed.slot.tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
     assert packed.value[:, 0].tolist() == [1, 2, 0, 3, 4, 0, 5, 6]
-    assert packed.action[:, 0].tolist() == [0, 0, 7, 0, 0, 8, 0, 0]
     assert packed.token.tolist() == [0] * 8
     assert packed.loss.all()
 
 
-def test_a_hint_is_the_previous_value_of_the_slot_that_comes_next() -> None:
+def test_a_hint_is_the_latest_known_state_and_the_slot_that_comes_next_stands_first() -> None:
     packed = PAIR.rollout(STATES, ACTIONS, ended=True, loss=True)
-    # After a0 comes s10, whose previous value is s00 = 1; after s10 comes s11, before it s01 = 2.
-    # After s11 comes an action, and the first state has nothing before it: no hint.
-    assert packed.hint[:, 0].tolist() == [0, 0, 1, 2, 0, 3, 4, 0]
+    # After s00 = 1 comes slot 1, of which nothing is known yet: (0, 1). After s01 the state (1, 2)
+    # is whole, and a0 is taken in it. After s10 = 3 comes slot 1, which was 2: (2, 3).
+    hints = [(0, 1), (1, 2), (1, 2), (2, 3), (3, 4), (3, 4), (4, 5), (5, 6)]
+    assert [tuple(hint) for hint in packed.hint.tolist()] == hints
+
+
+def test_the_states_after_an_action_carry_it() -> None:
+    packed = PAIR.rollout(STATES, ACTIONS, ended=True, loss=True)
+    assert packed.action[:, 0].tolist() == [0, 0, 7, 7, 7, 8, 8, 8]
+    assert packed.acted.tolist() == [False, False, True, True, True, True, True, True]
 
 
 def test_the_end_is_told_after_the_last_slot_of_every_state() -> None:
@@ -72,12 +78,13 @@ def test_a_rollout_is_its_states_and_actions_one_after_the_other(
     rng = np.random.default_rng(0)
     states = rng.normal(size=(steps + 1, slots * numbers)).astype(np.float32)
     actions = rng.normal(size=(steps, width)).astype(np.float32)
-    pieces = [layout.state(states[0], None, loss=True)]
+    pieces = [layout.state(states[0], loss=True)]
     for step in range(steps):
         pieces.append(layout.act(actions[step], states[step], loss=True))
-        pieces.append(layout.state(states[step + 1], states[step], loss=True))
+        pieces.append(layout.state(states[step + 1], states[step], actions[step], loss=True))
     whole = layout.rollout(states, actions, ended=True, loss=True)
-    assert_equal(join(pieces), whole, "kind", "token", "slot", "value", "hint", "action", "loss")
+    inputs = ("kind", "token", "slot", "value", "hint", "action", "acted")
+    assert_equal(join(pieces), whole, *inputs, "loss")
 
 
 def test_words_hold_their_tokens_and_no_numbers() -> None:

@@ -142,7 +142,7 @@ def test_a_rollout_is_explained_from_the_question_of_its_training_task(
     assert explain(model, [episode]) == ["goal"]
     # A rollout of one step cannot be cut, so every sample of it has the same question.
     sample = task_stream(model, [episode], only="explanation").sample(0, 0)[1]
-    for name in ("kind", "token", "slot", "value", "hint", "action"):
+    for name in ("kind", "token", "slot", "value", "hint", "action", "acted"):
         np.testing.assert_array_equal(
             getattr(seen[0], name), getattr(sample, name)[: len(seen[0])], name
         )
