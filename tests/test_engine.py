@@ -15,7 +15,7 @@ from kalm.model import GroundedModel, Tensors
 from kalm.prompts import generation_prompt
 from kalm.reference import imagine_plainly
 
-INPUTS = ("kind", "token", "slot", "value", "hint", "action")
+INPUTS = ("kind", "token", "slot", "value", "hint", "action", "acted")
 CONFIG = GenerationConfig(num_slots=3, max_steps=5, state_temperature=0.5)
 
 
@@ -100,7 +100,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], ToyDirector, bool]] 
     "regression": ("toy", {"state_head": "regression"}, {}, PLAIN, False),
     "candidates": ("toy", {}, {"num_candidates": 4}, PLAIN, False),
     "candidates, continuous": ("toy_continuous", {}, {"num_candidates": 3}, PLAIN, False),
-    "more candidates than actions": ("toy", {}, {"num_candidates": 14, "max_steps": 2}, PLAIN, False),
+    "more candidates than actions": (
+        "toy", {}, {"num_candidates": 14, "max_steps": 2}, PLAIN, False,
+    ),
     "likeliest": ("toy", {}, {"action_temperature": 0.0, "state_temperature": 0.0}, PLAIN, False),
     "hook": ("toy", {}, {}, PLAIN, True),
     "hook, candidates": ("toy", {}, {"num_candidates": 3}, PLAIN, True),
