@@ -27,6 +27,7 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb with its arguments and returns the exit code."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # loading weights needs no bars of its own
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(usage())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from envs.world import Policy, World
 from experiments.doctor import available_cores
-from experiments.folders import GOAL_VECTORS, GROUNDED
+from experiments.folders import GROUNDED, goal_encoder
 from experiments.ground import torch_device
 from experiments.progress import progress
 from experiments.train import AgentName
@@ -56,10 +56,9 @@ class Trained:
 
     def __init__(self, folder: Path, world: World, names: Sequence[AgentName]) -> None:
         from offline_rl.agents import Agent
-        from offline_rl.goal_encoder import SentenceGoalEncoder
 
         self._world = world
-        self._encoder = SentenceGoalEncoder(cache_file=folder / GOAL_VECTORS)
+        self._encoder = goal_encoder(folder)
         self._agents: dict[AgentName, Agent] = {
             name: Agent.from_pretrained(folder / name.folder, world=world.name) for name in names
         }

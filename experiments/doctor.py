@@ -113,7 +113,7 @@ def machine(folder: Path) -> dict[str, str]:
         "memory": f"{memory_gb():.1f} GB",
         "free disk": f"{free_disk_gb(folder):.1f} GB",
         "devices": ", ".join(_devices()),
-        "wandb": _wandb_state(),
+        "tracking": _wandb_state(),
     }
 
 
@@ -171,7 +171,7 @@ def _devices() -> list[str]:
 
 def _wandb_state() -> str:
     if importlib.util.find_spec("wandb") is None:
-        return "not installed; runs are kept in their folders"
+        return "wandb is not installed; runs are kept in their folders"
     mode = os.environ.get("WANDB_MODE", "online")
     key = "a key is set" if os.environ.get("WANDB_API_KEY") else "no key in WANDB_API_KEY"
-    return f"installed, mode {mode}, {key}"
+    return f"wandb, mode {mode}, {key}"

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envs import make_world
 from envs.card import Card, require_world
@@ -11,6 +12,9 @@ from envs.store import EpisodeStore
 from envs.world import World
 from experiments.origin import commit, versions
 from experiments.tracking import Run, WandbConfig
+
+if TYPE_CHECKING:
+    from offline_rl.goal_encoder import SentenceGoalEncoder
 
 REAL = "data/real"
 CEILING = "data/ceiling"
@@ -39,6 +43,14 @@ def open_run(folder: Path, verb: str, settings: Any, command: str, wandb: WandbC
     """The run folder, with this verb's resolved settings and command added to what it holds."""
     content = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
     return Run(folder, {verb: content}, command, wandb)
+
+
+@lru_cache(maxsize=4)
+def goal_encoder(folder: Path) -> "SentenceGoalEncoder":
+    """The sentence encoder of a run, which remembers the goals that it has seen."""
+    from offline_rl.goal_encoder import SentenceGoalEncoder
+
+    return SentenceGoalEncoder(cache_file=folder / GOAL_VECTORS)
 
 
 def real_data(folder: Path) -> tuple[World, EpisodeStore]:

@@ -89,6 +89,7 @@ def ground_stage(run: Run, settings: GroundSettings, command: str, *, overwrite:
     """Primes the embedded base model if that is the one, then fine-tunes."""
     from kalm.pretrained import verify_model
 
+    check_base_model(settings.base)
     needs: tuple[str, ...] = ("collect",)
     if settings.base.name == EMBEDDED:
         base = replace(settings.base, lora_rank=0, lora_alpha=0, lora_dropout=0.0)
@@ -129,6 +130,29 @@ def base_model_name(settings: GroundSettings) -> str:
         return settings.base.name + adapters
     primer = settings.base.primer
     return f"embedded Llama {primer.hidden}x{primer.layers}, from scratch, primed on text only"
+
+
+def check_base_model(settings: BaseModelSettings) -> None:
+    """Checks that the base model is there, before any long work.
+
+    Raises:
+        ValueError: neither a folder nor a hub id that can be reached, or code of its own that
+            was not allowed at a pinned revision.
+    """
+    if settings.name == EMBEDDED:
+        return
+    from transformers import AutoConfig
+
+    revision = settings.remote_code_revision
+    try:
+        AutoConfig.from_pretrained(
+            settings.name, trust_remote_code=revision is not None, revision=revision or "main"
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No base model at `{settings.name}`: {str(error).splitlines()[0]} Give a folder with "
+            f"config.json and *.safetensors, or a hub id that can be reached."
+        ) from error
 
 
 def _knowledge(world: World, count: int, seed: int) -> list[tuple[str, str]]:

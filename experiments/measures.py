@@ -1,5 +1,7 @@
 """What measured numbers are called in tables, and which of them are shares."""
 
+from collections.abc import Iterable
+
 LABELS = {
     "violations/any": "states that break a physical check",
     "violations/overlap": "states with overlapping entities",
@@ -49,6 +51,17 @@ def label(measure: str) -> str:
     group, _, part = measure.rpartition("/")
     words = part.replace("_", " ")
     return f"{LABELS[group]}: {words}" if group in LABELS else measure.replace("_", " ")
+
+
+def ordered(measures: Iterable[str]) -> list[str]:
+    """Measures in the order of `LABELS`, parts of a measure after it, unknown ones last."""
+    known = list(LABELS)
+
+    def place(measure: str) -> tuple[int, str]:
+        group = measure if measure in LABELS else measure.rpartition("/")[0]
+        return (known.index(group) if group in LABELS else len(known), measure)
+
+    return sorted(measures, key=place)
 
 
 def shown(measure: str, value: float) -> str:

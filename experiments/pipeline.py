@@ -17,7 +17,7 @@ from envs.files import require_free_space
 from experiments.collect import collect_stage
 from experiments.evaluate import evaluate_stage
 from experiments.folders import REFERENCES, open_run
-from experiments.ground import ground_stage
+from experiments.ground import check_base_model, ground_stage
 from experiments.imagine import imagine_stage
 from experiments.names import require_known
 from experiments.origin import command_line, say
@@ -27,6 +27,7 @@ from experiments.publish import publish
 from experiments.results import Results
 from experiments.tracking import Run, WandbConfig
 from experiments.train import train_stage
+from offline_rl.algorithms import action_kind, find_algorithm
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,26 @@ def run_pipeline(
     preset: Preset, folder: Path, command: str, wandb: WandbConfig, *, overwrite: bool = False
 ) -> Results:
     """Every seed of `preset`, then the results of all seeds in `folder`, which are returned."""
-    make_world(preset.collect.environment)  # an unknown name ends here, before anything is written
+    check_preset(preset)
     require_free_space(folder, int(preset.free_gigabytes * 1e9 * len(preset.seeds)))
     with open_run(folder, "run", preset, command, WandbConfig()):
         for seed in preset.seeds:
             run_seed(with_seed(preset, seed), folder, seed, command, wandb, overwrite=overwrite)
         return publish(folder)
+
+
+def check_preset(preset: Preset) -> None:
+    """Checks every name in `preset` against its world, before anything is written.
+
+    Raises:
+        ValueError: an environment, level, algorithm or base model is unknown.
+    """
+    world = make_world(preset.collect.environment)
+    for level in (*preset.evaluate.levels, *preset.imagine.rollouts.shares):
+        require_known("level", level, world.levels)
+    for algorithm in preset.train.algorithms:
+        find_algorithm(algorithm, action_kind(world.spaces))
+    check_base_model(preset.ground.base)
 
 
 def run_seed(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from offline_rl.evaluation import Evaluation, EvaluationRow
 
 MOVEMENT = "by movement"  # the second judge of one-step goals
-LEVEL_ORDER = ("novel",)
+UNTRAINED = ("random", "expert")
 
 
 def seed_folders(folder: Path) -> list[Path]:
@@ -68,7 +68,7 @@ def results_of(folder: Path, name: str, base_model: str) -> Results:
         base_model=base_model,
         command=" && ".join(read_commands(folder)),
         commit=commit(),
-        seeds=tuple(sorted({record.agent_seed for record in evaluation.records})),
+        seeds=tuple(sorted({r.agent_seed for r in evaluation.records if r.agent not in UNTRAINED})),
         seconds_per_stage=_added([read_seconds(seed) for seed in seeds]),
         versions=versions(),
         grounding=_averaged([read_json(p) for s in seeds if (p := s / GROUNDING_METRICS).exists()]),

@@ -52,22 +52,28 @@ def toy() -> Preset:
                 knowledge_pairs=400, primer=PrimerConfig(hidden=64, layers=2, heads=2, epochs=1)
             ),
             finetune=FinetuneConfig(
-                num_steps=60, batch_size=16, warmup_steps=5, log_steps=10, validate_steps=30
+                num_steps=150,
+                batch_size=16,
+                learning_rate=4e-3,
+                warmup_steps=5,
+                bf16=False,
+                log_steps=10,
+                validate_steps=50,
             ),
             decomposition_pairs=200,
             validation_rollouts=40,
         ),
         imagine=ImagineSettings(
             rollouts=ImagineConfig(
-                num_rollouts=128,
+                num_rollouts=256,
                 rollouts_per_shard=64,
-                generation=GenerationConfig(num_candidates=2, max_steps=12),
+                generation=GenerationConfig(num_candidates=12, max_steps=12),
             )
         ),
         train=TrainSettings(
             algorithms=("bc",),
             mixes=("real-only", "real+imagined", "real+real"),
-            steps=200,
+            steps=600,
             algorithm=AlgorithmConfig(hidden_sizes=(64, 64)),
         ),
         evaluate=EvaluateSettings(episodes=12, min_per_kind=6),

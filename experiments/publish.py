@@ -16,7 +16,7 @@ from experiments.pool import results_of, seed_folders
 from experiments.report import Chart, ReportData, headline, write_report
 from experiments.results import Results, save_results, write_text
 from experiments.stage import done_stages, stage_settings
-from experiments.table import kind_columns, markdown_table, terminal_tables
+from experiments.table import kind_columns, markdown_table, print_tables, terminal_tables
 from experiments.tracking import read_curve, read_metrics
 from kalm.primer import PrimerConfig
 
@@ -53,8 +53,6 @@ def main(arguments: Sequence[str]) -> int:
 
 def publish(folder: Path) -> Results:
     """Writes everything that there is to see of the run in `folder` and shows its table."""
-    from rich.console import Console
-
     seeds = seed_folders(folder)
     results = results_of(folder, folder.name, _base_model(seeds[0]))
     save_results(results, folder / RESULTS)
@@ -65,9 +63,7 @@ def publish(folder: Path) -> Results:
     save_figure(results, folder / FIGURE)
     world, _ = real_data(seeds[0])
     write_report(report_data(seeds[0], world, results), folder / REPORT)
-    console = Console(width=None if Console().is_terminal else 160)
-    for table in terminal_tables(results):
-        console.print(table)
+    print_tables(terminal_tables(results))
     say(f"report: {(folder / REPORT).absolute().as_uri()}")
     return results
 

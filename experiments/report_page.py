@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.measures import label, shown
+from experiments.measures import label, ordered, shown
 from experiments.progress import clock
 from experiments.report import Chart, Clip, Comparison, ReportData, headline
 from experiments.report_charts import bars, lines
@@ -253,7 +253,8 @@ def _fidelity(results: Results) -> str:
     sources = list(dict.fromkeys(name for row in results.fidelity.values() for name in row))
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in sources)
     body = ""
-    for measure, values in results.fidelity.items():
+    for measure in ordered(results.fidelity):
+        values = results.fidelity[measure]
         cells = "".join(
             f"<td>{shown(measure, values[name]) if name in values else '-'}</td>"
             for name in sources

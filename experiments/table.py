@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from experiments.results import ALL_KINDS, Results, Row
 
+WIDE = 220  # columns
 PROTOCOL_NAMES = {"target": "target goals", "unseen": "unseen sentences"}
 
 
 def agent_label(agent: str, protocol: str) -> str:
     """An agent's name with the protocol of its imagined goals, where it has one."""
-    return f"{agent} ({PROTOCOL_NAMES.get(protocol, protocol)})" if protocol else agent
+    if not protocol:
+        return agent
+    words = PROTOCOL_NAMES.get(protocol, protocol)
+    return f"{agent[:-1]}, {words})" if agent.endswith(")") else f"{agent} ({words})"
 
 
 def column_label(level: str, kind: str) -> str:
@@ -69,11 +75,20 @@ def terminal_tables(results: Results) -> list[Table]:
     return tables
 
 
+def print_tables(tables: Sequence[Table]) -> None:
+    """Prints tables on standard output; wide where that is no terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    for table in tables:
+        console.print(table)
+
+
 def _terminal_table(lines: list[list[str]], title: str) -> Table:
     header, *body = lines
     table = Table(title=title, title_justify="left", header_style="bold")
     for position, name in enumerate(header):
         table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
     for line in body:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))  # not markup: names may hold brackets
     return table

@@ -12,8 +12,8 @@ import tyro
 from envs.world import World
 from experiments.folders import (
     CEILING,
-    GOAL_VECTORS,
     REAL,
+    goal_encoder,
     imagined_folder,
     real_data,
 )
@@ -191,7 +191,6 @@ def _first(folder: Path, count: int) -> "FlatEpisodes":
 
 
 def _train(run: Run, world: World, settings: TrainSettings, name: AgentName) -> None:
-    from offline_rl.goal_encoder import SentenceGoalEncoder
     from offline_rl.train import train_agent
 
     real, added = training_data(run.folder, settings, name)
@@ -212,7 +211,7 @@ def _train(run: Run, world: World, settings: TrainSettings, name: AgentName) -> 
             world,
             real,
             added,
-            SentenceGoalEncoder(cache_file=run.folder / GOAL_VECTORS),
+            goal_encoder(run.folder),
             name.algorithm,
             steps=settings.steps,
             batch_size=settings.batch_size,

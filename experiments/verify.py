@@ -8,6 +8,14 @@ import tyro
 
 from experiments.results import load_results
 
+MARKERS = {
+    "manifest.json": "store",
+    "hashes.json": "model",
+    "tensors.safetensors": "agent",
+    "outcomes.parquet": "evaluation",
+    "results.json": "results",
+}
+
 
 @dataclass(frozen=True)
 class Command:
@@ -43,10 +51,9 @@ def parts(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         return []
-    markers = ("manifest.json", "hashes.json", "results.json")
     found = {
         marker if marker.name == "results.json" else marker.parent
-        for name in markers
+        for name in MARKERS
         for marker in path.rglob(name)
         if not any(piece.startswith(".") for piece in marker.relative_to(path).parts[:-1])
     }
@@ -54,7 +61,7 @@ def parts(path: Path) -> list[Path]:
 
 
 def part_problems(path: Path) -> list[str]:
-    """Problems of one store, model or results file, each naming its file."""
+    """Problems of one store, model, agent, evaluation or results file, each naming its file."""
     kind = _kind(path)
     if kind == "store":
         from envs.store import verify_store
@@ -64,6 +71,14 @@ def part_problems(path: Path) -> list[str]:
         from kalm.pretrained import verify_model
 
         return verify_model(path)
+    if kind == "agent":
+        from experiments.train import agent_problems
+
+        return agent_problems(path)
+    if kind == "evaluation":
+        from experiments.evaluate import outcome_problems
+
+        return outcome_problems(path)
     try:
         load_results(path)
     except ValueError as error:
@@ -72,9 +87,8 @@ def part_problems(path: Path) -> list[str]:
 
 
 def _kind(path: Path) -> str:
-    """ "store", "model", "results", or "" where it is none of them."""
+    """One of the values of `MARKERS`, or "" where `path` is none of them."""
     if path.is_file() and path.suffix == ".json":
         return "results"
-    if (path / "manifest.json").exists() or (path / "COMPLETE").exists():
-        return "store"
-    return "model" if (path / "hashes.json").exists() else ""
+    kinds = [kind for name, kind in MARKERS.items() if (path / name).exists()]
+    return kinds[0] if kinds and kinds[0] != "results" else ""
