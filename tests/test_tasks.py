@@ -1,11 +1,13 @@
 """The fine-tuning stream: pure, masked exactly, hindsight goals true, novel goals absent."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from tiny_models import grounded, task_stream, tokenizer, toy, toy_episodes, toy_knowledge
 
 from envs.episode import Episode
-from envs.toy import STEP, ToyWorld
+from envs.toy import ToyWorld
 from kalm import prompts
 from kalm.layout import CONTINUE, STOP, UNKNOWN, Kind, Packed
 from kalm.tasks import RolloutSet, TaskStream, TaskWeights
@@ -36,27 +38,19 @@ def equal(one: Packed, other: Packed) -> bool:
 # --------------------------------------------------------------------- masks of every task
 
 
-def test_generation_predicts_states_and_actions_after_the_first_state_and_no_words() -> None:
+def test_generation_predicts_every_state_but_the_first_and_no_words() -> None:
     for packed in samples("generation"):
         rollout = int(np.argmax(packed.kind == Kind.STATE))
-        first_state = np.arange(rollout, rollout + SLOTS)
-        expected = packed.kind != Kind.TEXT
-        expected[first_state] = False
-        assert packed.loss.tolist() == expected.tolist()
+        expected = packed.kind == Kind.STATE
+        expected[rollout : rollout + SLOTS] = False
+        assert (packed.loss & (packed.kind != Kind.ACTION)).tolist() == expected.tolist()
+        assert packed.loss[packed.kind == Kind.ACTION][-1]
 
 
 def test_generation_predicts_the_first_state_when_asked_as_the_paper_does() -> None:
     stream = task_stream(MODEL, only="generation", predict_first_state=True)
     _, packed = stream.sample(0, 0)
-    assert packed.loss.tolist() == (packed.kind != Kind.TEXT).tolist()
-
-
-def test_generation_tells_the_end_after_every_state() -> None:
-    for packed in samples("generation"):
-        last_slots = np.flatnonzero((packed.kind == Kind.STATE) & (packed.slot == SLOTS - 1))
-        assert packed.stop[last_slots].tolist() == [CONTINUE] * (len(last_slots) - 1) + [STOP]
-        others = np.delete(packed.stop, last_slots)
-        assert (others == UNKNOWN).all()
+    assert packed.loss[packed.kind == Kind.STATE].all()
 
 
 def test_dynamics_predicts_the_states_after_an_action_and_nothing_else() -> None:
@@ -81,8 +75,10 @@ def test_consequence_predicts_the_last_state_from_goal_and_first_state() -> None
         assert len(states) == 2 * SLOTS
         assert not (packed.kind == Kind.ACTION).any()
         assert np.flatnonzero(packed.loss).tolist() == states[SLOTS:].tolist()
-        # Before every slot of the last state stands the same slot's number in the first state.
-        np.testing.assert_array_equal(packed.hint[states[SLOTS:] - 1], packed.value[states[:SLOTS]])
+        # Before every slot of the last state stands, as its hint, what it was in the first one.
+        before = packed.hint[states[SLOTS:] - 1, :2]
+        np.testing.assert_array_equal(before, packed.value[states[:SLOTS]])
+        assert not packed.acted.any()
 
 
 @pytest.mark.parametrize("task", ["explanation", "decomposition"])
@@ -157,30 +153,64 @@ def test_without_texts_there_is_no_decomposition() -> None:
 # ----------------------------------------------------------------------------- hindsight
 
 
-def stretches(stream: TaskStream, count: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Goal, states and actions of generation samples."""
+Stretch = tuple[str, np.ndarray, np.ndarray, Packed]  # goal, states, actions, sample
+
+
+def stretches(stream: TaskStream, epochs: int = 1) -> list[Stretch]:
+    """What the generation samples of a stream show."""
+    before, after = prompts.generation_prompt("\0").split("\0")
     found = []
-    for index in range(count):
-        task, packed = stream.sample(0, index)
-        if task != "generation":
-            continue
-        before, after = prompts.generation_prompt("\0").split("\0")
-        text = words(packed).removeprefix("<bos>" + before).removesuffix(after)
-        states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)
-        found.append((text, states, packed.action[packed.kind == Kind.ACTION][:, 0].astype(int)))
+    for epoch in range(epochs):
+        for index in range(len(stream)):
+            task, packed = stream.sample(epoch, index)
+            if task != "generation":
+                continue
+            text = words(packed).removeprefix("<bos>" + before).removesuffix(after)
+            states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)
+            actions = packed.action[packed.kind == Kind.ACTION][:, 0].astype(np.int64)
+            found.append((text, states, actions, packed))
     return found
 
 
-def test_hindsight_goals_are_training_goals_that_hold_at_the_end_and_not_before() -> None:
-    world = toy()
-    goals = {goal.text: goal for goal in world.goals("train")}
-    found = stretches(task_stream(MODEL, only="generation"), 24)
-    assert len(found) > 15
-    for text, states, actions in found:
-        specs = np.tile(np.array(goals[text].spec), (len(actions), 1))
-        holds = world.success(specs, states[:-1], actions, states[1:])
-        assert holds.tolist() == [False] * (len(actions) - 1) + [True]
-        assert not world.success(specs[:1], states[:1], actions[:1], states[:1])[0]
+def holds(text: str, states: np.ndarray, actions: np.ndarray) -> list[bool]:
+    """Whether a training goal holds in each state; the first has no step before it."""
+    goals = {goal.text: goal for goal in toy().goals("train")}
+    before = np.concatenate([states[:1], states[:-1]])
+    taken = np.concatenate([actions[:1], actions])
+    specs = np.tile(np.array(goals[text].spec), (len(states), 1))
+    return [bool(held) for held in toy().success(specs, before, taken, states)]
+
+
+def test_a_generated_stretch_ends_where_its_goal_comes_to_hold_or_before() -> None:
+    found = stretches(task_stream(MODEL, only="generation"), epochs=3)
+    assert len(found) > 50
+    ends = []
+    for text, states, actions, packed in found:
+        held = holds(text, states, actions)
+        assert not any(held[:-1])
+        last_slots = np.flatnonzero((packed.kind == Kind.STATE) & (packed.slot == SLOTS - 1))
+        told = [CONTINUE] * (len(states) - 1) + [STOP if held[-1] else UNKNOWN]
+        assert packed.stop[last_slots].tolist() == told
+        assert (np.delete(packed.stop, last_slots) == UNKNOWN).all()
+        ends.append(held[-1])
+    assert 0.1 < np.mean(ends) < 0.9
+
+
+@pytest.mark.parametrize("task", ["explanation", "consequence"])
+def test_hindsight_goals_hold_at_the_end_and_not_before(task: str) -> None:
+    goals = {goal.text for goal in toy().goals("train")}
+    stream = task_stream(MODEL, only=task)
+    checked = 0
+    for index in range(24):
+        drawn, packed = stream.sample(0, index)
+        if drawn != task:
+            continue
+        (text,) = [goal for goal in goals if goal in words(packed)]
+        states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)
+        held = holds(text, states, np.zeros(len(states) - 1, np.int64))
+        assert held == [False] * (len(states) - 1) + [True]
+        checked += 1
+    assert checked > 15
 
 
 def test_a_stretch_is_cut_from_its_rollout_without_a_gap() -> None:
@@ -196,47 +226,66 @@ def test_a_stretch_is_cut_from_its_rollout_without_a_gap() -> None:
         assert any(np.array_equal(whole[p : p + len(states)], states) for p in starts)
 
 
-def walk() -> Episode:
-    """Red walks right past blue, above it: left of it, then above it, then right of it."""
-    start = np.array([-0.5, 0.3, -0.8, -0.8, 0.0, 0.0], np.float32)  # red, green, blue
-    states = [start]
-    for _ in range(5):
-        states.append(states[-1] + np.array([STEP, 0, 0, 0, 0, 0], np.float32))
+def walk(xs: Sequence[float], *, success: bool = True) -> Episode:
+    """Red at the places x and 0.31 above blue, which lies in the middle; green is far away."""
+    states = np.array([[x, 0.31, -0.8, -0.8, 0.0, 0.0] for x in xs], np.float32)
     return Episode(
-        "Put the red disc right of the blue disc.",
-        np.stack(states), np.full(5, 1), np.zeros(5, np.float32), True, "real", "train", True,
+        "Put the red disc right of the blue disc.", states, np.full(len(xs) - 1, 1),
+        np.zeros(len(xs) - 1, np.float32), success, "real", "train", success,
     )  # fmt: skip
 
 
+PAST = (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5)
+RED, BLUE = 0, 2
+LEFT, RIGHT, ABOVE, BELOW = range(4)
+
+
 def test_the_goals_that_a_rollout_reached_and_when_are_as_by_hand() -> None:
-    # Relations hold within a distance of 0.6 along the larger offset. Red is at (-0.5, 0.3) at the
-    # start: left of blue, since 0.5 > 0.3 and the distance is 0.58. After 2 steps (x = -0.1) it is
-    # above, after 5 steps (x = 0.5) right of it; blue is below red and left of red then. Left of
-    # blue held at the start and does not count; green is too far from both.
-    rollouts = RolloutSet(toy(), [walk()])
-    reached = {rollouts.specs[spec][:3]: step for spec, step in rollouts.reached[0]}
-    red, blue = 0, 2
-    left, right, above, below = range(4)
+    # Relations hold along the larger offset within a distance of 0.6. At the start red is left of
+    # blue: 0.5 > 0.31, distance 0.59. From step 1 (x = -0.3) it is above, after step 5 (x = 0.5)
+    # right of it; blue is below red and left of red then. What held at the start does not count.
+    rollouts = RolloutSet(toy(), [walk(PAST)])
+    reached = {rollouts.specs[goal][:3]: step for goal, step in rollouts.reached(0)}
     assert reached == {
-        (red, above, blue): 2,
-        (blue, below, red): 2,
-        (red, right, blue): 5,
-        (blue, left, red): 5,
+        (RED, ABOVE, BLUE): 1,
+        (BLUE, BELOW, RED): 1,
+        (RED, RIGHT, BLUE): 5,
+        (BLUE, LEFT, RED): 5,
     }
 
 
-def test_without_hindsight_only_the_own_goal_of_a_successful_rollout_counts() -> None:
-    failed = Episode(**{**walk().__dict__, "success": False})
-    rollouts = RolloutSet(toy(), [walk(), failed], hindsight=False)
-    spec, step = rollouts.reached[0][0]
-    assert "Put the red disc right of the blue disc." in rollouts.goals[rollouts.specs[spec]]
-    assert step == 5
-    assert rollouts.reached[1] == []
+def test_without_hindsight_a_rollout_serves_its_own_goal_only() -> None:
+    rollouts = RolloutSet(toy(), [walk(PAST), walk(PAST[:3], success=False)], hindsight=False)
+    (own,) = rollouts.reached(0)
+    assert rollouts.specs[own[0]][:3] == (RED, RIGHT, BLUE)
+    assert own[1] == 5
+    assert rollouts.reached(1) == []
+    for progress in rollouts.progress:
+        assert np.flatnonzero(progress.any(0)).tolist() == [own[0]]
+
+
+def test_only_steps_that_came_nearer_to_the_goal_are_imitated() -> None:
+    # The goal's ideal place is 0.4 right of blue. Red goes right, right, back, right, right; its
+    # distances to (0.4, 0) are 0.95, 0.77, 0.59, 0.77, 0.59, 0.43: the third step is a mistake.
+    steps = walk((-0.5, -0.3, -0.1, -0.3, -0.1, 0.1), success=False)
+    helps = [True, True, False, True, True]
+    stream = task_stream(MODEL, [steps], only="generation", hindsight=False)
+    seen = set()
+    for _, states, actions, packed in stretches(stream, epochs=60):
+        place = [
+            first
+            for first in range(6 - len(actions))
+            if np.array_equal(steps.observations[first : first + len(states)], states)
+        ]
+        masks = [helps[first : first + len(actions)] for first in place]
+        assert packed.loss[packed.kind == Kind.ACTION].tolist() in masks
+        seen.add(len(actions))
+    assert seen >= {1, 2, 3, 4}
 
 
 def test_a_rollout_that_reached_nothing_teaches_dynamics_instead() -> None:
     still = Episode(
-        "Put the red disc right of the blue disc.", np.repeat(walk().observations[:1], 3, 0),
+        "Put the red disc right of the blue disc.", np.repeat(walk(PAST).observations[:1], 3, 0),
         np.full(2, 1), np.zeros(2, np.float32), False, "real", "train", False,
     )  # fmt: skip
     stream = task_stream(MODEL, [still])

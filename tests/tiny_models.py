@@ -130,7 +130,11 @@ def task_stream(
     only = options.pop("only", None)
     weights = TaskWeights(**{t: float(t == only) for t in prompts.TASKS}) if only else TaskWeights()
     world = toy(model.world_name)
-    rollouts = RolloutSet(world, toy_episodes(name=world.name) if episodes is None else episodes)
+    rollouts = RolloutSet(
+        world,
+        toy_episodes(name=world.name) if episodes is None else episodes,
+        hindsight=options.pop("hindsight", True),
+    )
     return TaskStream(
         rollouts,
         toy_knowledge(),
