@@ -112,7 +112,7 @@ class Agent:
         """Writes the agent; the folder appears all at once.
 
         Raises:
-            PublishError: the folder exists.
+            StoreError: the folder exists.
             ValueError: a weight is not finite.
         """
         tensors = self._learner.weights(targets=False)

@@ -43,6 +43,11 @@ class EncodedGoals:
     vectors: np.ndarray  # (N, V) float32
 
     def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.texts):
+            raise ValueError(
+                f"Expected one goal vector for each of {len(self.texts)} texts, got an array of "
+                f"shape {self.vectors.shape}. Check the encoder."
+            )
         if not np.isfinite(self.vectors).all():
             raise ValueError(
                 "Expected finite goal vectors, got NaN or infinity. Check the encoder."

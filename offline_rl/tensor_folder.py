@@ -24,7 +24,7 @@ def write_tensors(folder: Path, kind: str, tensors: Mapping[str, torch.Tensor], 
         kind: what the folder holds, such as "agent"; readers ask for it.
 
     Raises:
-        PublishError: the folder exists.
+        StoreError: the folder exists.
         ValueError: a tensor holds NaN or infinity.
     """
     for name, tensor in tensors.items():
