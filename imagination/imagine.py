@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from envs.card import Card
 from envs.episode import Episode, Scalar
@@ -46,6 +47,7 @@ class ImagineConfig:
     tries: int = 1  # rollouts per goal and start, of which the best is kept
     plausible: bool = True  # whether decoded states pass the plausibility hook
     rollouts_per_shard: int = 500  # unit of work and of loss after a crash
+    bf16: bool = True  # backbone in bfloat16; off for rollouts that agree to the last bit
     seed: int = 0  # of goals, starts and draws
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
@@ -198,6 +200,8 @@ def prepare(
     Args:
         goals: to imagine; None takes those of the protocol.
     """
+    if config.bf16:
+        model.backbone.to(torch.bfloat16)
     pool = goals_to_imagine(world, config.protocol, seed=config.seed) if goals is None else goals
     rng = np.random.default_rng([config.seed, GOAL_KEY])
     chosen = spread(pool, config.shares, -(-config.num_rollouts // config.tries), rng)

@@ -181,7 +181,7 @@ class GroundedModel(nn.Module):
         """Last hidden states (B, L, H), at positions of a rollout with the trunk's help."""
         if self.trunk is None:
             return hidden
-        helped = self.trunk(hidden, embedded / self.word_scale)
+        helped = self.trunk(hidden.float(), embedded.float() / self.word_scale)
         return torch.where(kind[..., None] == Kind.TEXT, hidden, helped.to(hidden.dtype))
 
     def forward(self, batch: "Tensors") -> dict[str, Tensor]:
