@@ -1,20 +1,18 @@
-"""Scripted policies: the noisy one that collects data, and the greedy expert.
+"""The noisy scripted policy that collects data, and the sketch of the physics that it plans with.
 
-Both push one ball at a time. The noisy policy mostly does something else than its goal asks for,
-so that its data show what every push does; the expert tries all forty pushes in a simulator.
+One thing to know: most of its pushes do something else than the goal asks for, so that the data
+show what every push does, as in the rollouts that the paper's authors released.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from envs.clevr.physics import ClevrSimulator
 from envs.clevr.predicates import (
     NUM_BALLS,
     PUSHES,
     GoalKind,
     centres,
-    goals_reached,
     pushed_towards,
 )
 from envs.clevr.resets import RESTING
@@ -119,45 +117,3 @@ class NoisyPolicy:
         rank = np.searchsorted(RANK_EDGES, draws[focused, 1], side="right")
         actions[focused] = ranks[np.arange(len(ranks)), rank]
         return np.asarray(actions)
-
-
-class GreedyExpert:
-    """Tries all forty pushes in a simulator of its own and takes the best one.
-
-    It sees positions only, so it tries from rest and errs where balls still move. Where no push
-    is better than what is there it explores: one of the best pushes, drawn at random.
-
-    Args:
-        num_slots: episodes that run together.
-        num_threads: threads of the simulator.
-    """
-
-    def __init__(self, num_slots: int, num_threads: int = 1) -> None:
-        self._simulator = ClevrSimulator(num_slots * NUM_ACTIONS, num_threads)
-        self._specs = np.zeros((num_slots, 10), np.int64)
-        self._rngs = [np.random.default_rng(0)] * num_slots
-
-    def begin(self, slots: np.ndarray, tasks: Sequence[Task]) -> None:
-        """Remembers the goals and random streams of new episodes in `slots` (K,)."""
-        for slot, task in zip(slots, tasks, strict=True):
-            self._specs[slot] = task.goal.spec
-            self._rngs[slot] = np.random.default_rng(task.seed)
-
-    def act(self, slots: np.ndarray, observations: np.ndarray) -> np.ndarray:
-        """Pushes (K,) int64 for states (K, 10)."""
-        specs = self._specs[slots]
-        actions = np.tile(np.arange(NUM_ACTIONS), len(slots))
-        before = np.repeat(observations, NUM_ACTIONS, axis=0)
-        copies = np.arange(len(actions))
-        self._simulator.reset(copies, before)
-        after = self._simulator.step(copies, actions)
-        repeated = np.repeat(specs, NUM_ACTIONS, axis=0)
-        values = potential(repeated, after).astype(np.float64)
-        values += 100.0 * goals_reached(repeated, before, actions, after)
-        values = values.reshape(len(slots), NUM_ACTIONS)
-        chosen = values.argmax(axis=1)
-        stuck = values.max(axis=1) <= potential(specs, observations) + 1e-3
-        for row in np.flatnonzero(stuck):
-            best = np.argsort(-values[row], kind="stable")[:10]
-            chosen[row] = self._rngs[slots[row]].choice(best)
-        return np.asarray(chosen, np.int64)

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from envs.clevr.expert import GreedyExpert
 from envs.clevr.model import CONTACT_MARGIN, WALLS, installed_mujoco
 from envs.clevr.physics import PUSHER_OFFSET, ClevrSimulator
-from envs.clevr.policies import UNIT_PUSHES, GreedyExpert, NoisyPolicy
+from envs.clevr.placement import free_places
+from envs.clevr.policies import UNIT_PUSHES, NoisyPolicy
 from envs.clevr.predicates import (
     BALL_NAMES,
     BALL_RADIUS,
@@ -21,7 +23,7 @@ from envs.clevr.predicates import (
     goals_reached,
     moved_enough,
 )
-from envs.clevr.resets import RESET_BOXES, RESTING, draw_scenes
+from envs.clevr.resets import RESET_BOXES, draw_scenes
 from envs.clevr.rewards import REWARDS, potential, rewards
 from envs.world import Goal, Scene, Simulator, Spaces
 
@@ -29,7 +31,6 @@ LEVELS = ("train", "rephrase", "easy", "hard")
 FOCUS = 0.6  # probability that the behaviour policy serves its goal in a step
 IDLE = 0.15  # probability that it never does in an episode
 OVERLAP = 0.20  # nearer centres than this count as overlapping balls, as in the paper
-APART = 0.26  # projected balls lie at least this far apart
 BOUNDS = (-0.505, 0.505, -0.305, 0.585)  # where real centres are, resets and impacts included
 CSS_COLORS = ("#ff1a1a", "#3380ff", "#33ff00", "#cc33ff", "#33ffff")
 
@@ -119,24 +120,7 @@ class ClevrWorld:
     def project_entity(self, entity: int, proposal: np.ndarray, placed: np.ndarray) -> np.ndarray:
         """Nearest free place (B, 2) float32 for a ball, given balls decoded before (B, P, 2)."""
         del entity  # all balls are alike
-        left, right, bottom, top = RESTING
-        low, high = np.array((left, bottom)), np.array((right, top))
-        place = np.clip(np.asarray(proposal, np.float64), low, high)
-        rows = np.arange(len(place))
-        for _ in range(8 if placed.shape[1] else 0):
-            away = place[:, None] - placed
-            distance = np.hypot(away[..., 0], away[..., 1])
-            nearest = distance.argmin(axis=1)
-            distance, away = distance[rows, nearest], away[rows, nearest]
-            unit = np.where(
-                distance[:, None] > 1e-6, away / np.maximum(distance, 1e-6)[:, None], (1.0, 0.0)
-            )
-            pushed = placed[rows, nearest] + unit * (APART + 1e-4)
-            close = distance < APART
-            if not close.any():
-                break
-            place = np.where(close[:, None], np.clip(pushed, low, high), place)
-        return place.astype(np.float32)
+        return free_places(proposal, placed).astype(np.float32)
 
     def behaviour_policy(self, focus: float = FOCUS, idle: float = IDLE) -> NoisyPolicy:
         """The noisy scripted policy that collects real data.
