@@ -24,7 +24,7 @@ from experiments.folders import (
     real_data,
     whole_json,
 )
-from experiments.origin import is_main_process, say
+from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -108,19 +108,18 @@ def ground_stage(run: Run, settings: GroundSettings, command: str, *, overwrite:
         needs = ("collect", "base-model")
     complete(
         run,
-        Stage("ground", settings, needs, (GROUNDING,)),
+        Stage("ground", settings, needs, (GROUNDING,), shared=True),
         lambda: _finetune(run, settings),
         lambda: verify_model(run.folder / GROUNDED),
         overwrite=overwrite,
     )
-    if is_main_process():
-        complete(
-            run,
-            Stage("measure-grounding", settings, ("ground",), (GROUNDING_METRICS,)),
-            lambda: _measure(run, settings),
-            lambda: whole_json(run.folder / GROUNDING_METRICS),
-            overwrite=overwrite,
-        )
+    complete(
+        run,
+        Stage("measure-grounding", settings, ("ground",), (GROUNDING_METRICS,)),
+        lambda: _measure(run, settings),
+        lambda: whole_json(run.folder / GROUNDING_METRICS),
+        overwrite=overwrite,
+    )
 
 
 def base_model_name(settings: GroundSettings) -> str:
@@ -163,8 +162,6 @@ def _knowledge(world: World, count: int, seed: int) -> list[tuple[str, str]]:
 def _prime(run: Run, settings: GroundSettings) -> None:
     from kalm.primer import build_base_model
 
-    if not is_main_process():
-        return
     world, _ = real_data(run.folder)
     sentences = list(dict.fromkeys(goal.text for goal in world.goals(world.levels[0])))
     pairs = _knowledge(world, settings.base.knowledge_pairs, settings.seed)

@@ -6,6 +6,7 @@ May be started by several processes at once on one run folder: they share the wo
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from experiments.folders import (
 )
 from experiments.ground import torch_device
 from experiments.names import require_known
-from experiments.origin import is_main_process, say
+from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -69,24 +70,29 @@ def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrit
         accepted = run.folder / imagined_folder(protocol) / "accepted"
         complete(
             run,
-            Stage(f"imagine-{protocol}", config, ("ground",), (imagined_folder(protocol),)),
-            lambda config=config: _imagine(run, config, command),  # type: ignore[misc]
-            lambda accepted=accepted: verify_store(accepted),  # type: ignore[misc]
+            Stage(
+                f"imagine-{protocol}",
+                config,
+                ("ground",),
+                (imagined_folder(protocol),),
+                shared=True,
+            ),
+            partial(_imagine, run, config, command),
+            partial(verify_store, accepted),
             overwrite=overwrite,
         )
-        if is_main_process():
-            complete(
-                run,
-                Stage(
-                    f"measure-{protocol}",
-                    config,
-                    ("collect", f"imagine-{protocol}"),
-                    (fidelity_file(protocol),),
-                ),
-                lambda config=config: _measure(run, config),  # type: ignore[misc]
-                lambda protocol=protocol: whole_json(run.folder / fidelity_file(protocol)),  # type: ignore[misc]
-                overwrite=overwrite,
-            )
+        complete(
+            run,
+            Stage(
+                f"measure-{protocol}",
+                config,
+                ("collect", f"imagine-{protocol}"),
+                (fidelity_file(protocol),),
+            ),
+            partial(_measure, run, config),
+            partial(whole_json, run.folder / fidelity_file(protocol)),
+            overwrite=overwrite,
+        )
 
 
 def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
@@ -107,9 +113,8 @@ def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
             card,
             on_progress=lambda done, total: advance(min(done, total)),
         )
-    if is_main_process():
-        run.rewind(name, -1)
-        run.log(name, 0, {**divided, **reasons})
+    run.rewind(name, -1)
+    run.log(name, 0, {**divided, **reasons})
     say(f"{name}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
 
 

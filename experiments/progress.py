@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from experiments.origin import is_main_process
+
 Advance = Callable[[int], None]  # called with the number of units done so far
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -17,11 +19,15 @@ SECONDS_BETWEEN_LINES = 20.0
 def progress(description: str, total: int, unit: str = "") -> Iterator[Advance]:
     """A callback that takes the number of units done and shows how far `description` is.
 
+    Only the first process of a distributed job shows anything.
+
     Args:
         total: units of the whole work; 0 or less where it is not known.
         unit: name of a unit, such as "rollouts".
     """
-    if sys.stderr.isatty():
+    if not is_main_process():
+        yield lambda done: None
+    elif sys.stderr.isatty():
         with _bar(description, total, unit) as advance:
             yield advance
     else:

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 from experiments.origin import is_main_process, say
 from experiments.results import write_text
 from experiments.tracking import Run
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Stage:
     settings: Any  # dataclass with everything that shapes the output, seed included
     needs: tuple[str, ...]  # stages of the same run folder whose outputs it reads
     outputs: tuple[str, ...]  # what it writes, relative to the run folder
+    shared: bool = False  # all processes of a job work on it; otherwise they wait for the first
 
 
 def complete(
@@ -48,7 +52,13 @@ def complete(
         ValueError: a needed stage is missing, the outputs belong to other settings, or they
             were altered since.
     """
+    if not is_main_process():
+        for name in stage.needs:
+            _wait(run.folder, name)
     record = _record(run.folder, stage)
+    if not (stage.shared or is_main_process()):
+        _wait(run.folder, stage.name, record["key"])
+        return False
     before = _read(run.folder, stage.name)
     if overwrite and before is not None and (before["key"] != record["key"] or problems()):
         _remove(run.folder, stage)
@@ -70,6 +80,15 @@ def complete(
         raise ValueError(f"Stage `{stage.name}` wrote an output that is not whole: {found[0]}")
     _write(run.folder, stage.name, record, done=True)
     return True
+
+
+def _wait(folder: Path, name: str, key: str | None = None) -> None:
+    """Returns when the first process has done a stage; the launcher ends us if that fails."""
+    while True:
+        found = _read(folder, name)
+        if found is not None and found["done"] and key in (None, found["key"]):
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def is_done(folder: Path, name: str) -> bool:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -136,8 +137,8 @@ def train_stage(run: Run, settings: TrainSettings, command: str, *, overwrite: b
                 _needs(name),
                 (name.folder, f"{name.folder}.checkpoints"),
             ),
-            lambda name=name: _train(run, world, settings, name),  # type: ignore[misc]
-            lambda name=name: agent_problems(run.folder / name.folder),  # type: ignore[misc]
+            partial(_train, run, world, settings, name),
+            partial(agent_problems, run.folder / name.folder),
             overwrite=overwrite,
         )
 
