@@ -16,6 +16,7 @@ RESTING = RESET_BOXES["inside_walls"]  # where centres can rest without touching
 _GAP = 0.36  # smallest distance of two centres
 _ALIGNED = 0.01  # coordinates of two centres differ by at least this, or not at all
 _TRIES = 10  # rejected draws of one ball before the whole scene starts again
+_BLOCK = 32  # draws taken from the random stream at once
 
 
 def draw_scenes(count: int, rng: np.random.Generator, reset: str = "box") -> np.ndarray:
@@ -24,22 +25,32 @@ def draw_scenes(count: int, rng: np.random.Generator, reset: str = "box") -> np.
     Args:
         reset: a key of `RESET_BOXES`.
     """
-    left, right, bottom, top = RESET_BOXES[reset]
-    scenes = np.zeros((count, NUM_BALLS, 2))
-    placed = np.zeros(count, int)  # balls that already lie in each scene
-    tries = np.zeros(count, int)  # rejected draws of the ball that comes next
-    while len(pending := np.flatnonzero(placed < NUM_BALLS)):
-        draws = rng.uniform((left, bottom), (right, top), (len(pending), 2))
-        gaps = np.abs(draws[:, None] - scenes[pending])
-        close = np.hypot(gaps[..., 0], gaps[..., 1]) < _GAP
-        aligned = ((gaps > 0) & (gaps < _ALIGNED)).any(axis=-1)
-        there = np.arange(NUM_BALLS) < placed[pending, None]
-        rejected = ((close | aligned) & there).any(axis=1)
-        accepted = pending[~rejected]
-        scenes[accepted, placed[accepted]] = draws[~rejected]
-        placed[accepted] += 1
-        tries[accepted] = 0
-        tries[pending[rejected]] += 1
-        again = pending[tries[pending] >= _TRIES]
-        placed[again], tries[again] = 0, 0
-    return scenes
+    scenes = [_draw_scene(rng, RESET_BOXES[reset]) for _ in range(count)]
+    return np.array(scenes, np.float64).reshape(count, NUM_BALLS, 2)
+
+
+def _draw_scene(
+    rng: np.random.Generator, box: tuple[float, float, float, float]
+) -> list[tuple[float, float]]:
+    """Five centres; plain numbers, since a scene takes some thirty draws of two numbers each."""
+    left, right, bottom, top = box
+    placed: list[tuple[float, float]] = []
+    tries = 0
+    while True:
+        for u, v in rng.random((_BLOCK, 2)).tolist():
+            x, y = left + (right - left) * u, bottom + (top - bottom) * v
+            if all(_fits(abs(x - other), abs(y - beside)) for other, beside in placed):
+                placed.append((x, y))
+                tries = 0
+                if len(placed) == NUM_BALLS:
+                    return placed
+            else:
+                tries += 1
+                if tries == _TRIES:
+                    placed, tries = [], 0
+
+
+def _fits(dx: float, dy: float) -> bool:
+    """Whether two centres so far apart along the axes can lie on one table at reset."""
+    aligned = 0 < dx < _ALIGNED or 0 < dy < _ALIGNED
+    return not aligned and dx * dx + dy * dy >= _GAP * _GAP
