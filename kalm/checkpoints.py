@@ -61,6 +61,13 @@ def newest_checkpoint(
     return None
 
 
+def drop_from(folder: Path, name: str) -> None:
+    """Removes checkpoint `name` and later ones: a run that is not there yet found them unusable."""
+    for skipped in folder.glob("step-*"):
+        if skipped.name >= name:
+            shutil.rmtree(skipped)
+
+
 def keep_newest(folder: Path, count: int) -> None:
     """Removes all but the `count` newest checkpoints, the oldest first."""
     for old in sorted(folder.glob("step-*"))[:-count]:

@@ -18,7 +18,13 @@ import torch
 from accelerate import Accelerator
 
 from envs.files import publish
-from kalm.checkpoints import keep_newest, load_checkpoint, newest_checkpoint, save_checkpoint
+from kalm.checkpoints import (
+    drop_from,
+    keep_newest,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from kalm.layout import Packed, collate
 from kalm.model import GroundedModel, Tensors, total_loss
 from kalm.pretrained import save_grounded
@@ -284,7 +290,8 @@ class _Run:
     def checkpoint(self, step: int) -> None:
         self.accelerator.wait_for_everyone()
         target = self.checkpoints / f"step-{step:08d}"
-        if self.accelerator.is_main_process and not target.exists():
+        if self.accelerator.is_main_process:
+            drop_from(self.checkpoints, target.name)
             progress = {
                 "step": step,
                 "best_loss": None if math.isinf(self.best_loss) else self.best_loss,

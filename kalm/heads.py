@@ -125,9 +125,10 @@ class BinnedHead(nn.Module):
     def loss(self, hidden: Tensor, change: Tensor) -> Tensor:
         """Cross-entropy (M,), averaged over numbers, of `hidden` (M, H) against `change` (M, E)."""
         place = ((change + self.limit) / self.width).clamp(0, self.num_bins - 1)
-        low = place.floor().clamp(max=self.num_bins - 2).long()
+        known = place.nan_to_num()  # a NaN is no place: it stays in `share` and makes the loss NaN
+        low = known.floor().clamp(max=self.num_bins - 2).long()
         share = place - low
-        nearest = place.round().long()
+        nearest = known.round().long()
         total = hidden.new_zeros(len(hidden))
         for number in range(change.shape[-1]):
             logits = self._logits(hidden, number, list(nearest.unbind(-1)[:number]))

@@ -85,9 +85,14 @@ def backbone(family: str = "llama", *, seed: int = 0, layers: int = 2) -> Any:
         return transformers.LlamaForCausalLM(config)
 
 
-def save_base(folder: Path, family: str = "llama", *, seed: int = 0) -> Path:
+def save_base(
+    folder: Path, family: str = "llama", *, seed: int = 0, head_scale: float = 1.0
+) -> Path:
     """A base model with its tokenizer, saved as users have them."""
-    backbone(family, seed=seed).save_pretrained(folder)
+    model = backbone(family, seed=seed)
+    with torch.no_grad():
+        model.lm_head.weight *= head_scale
+    model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder
 
