@@ -39,12 +39,22 @@ class AgentCard:
 
 
 class Agent:
-    """Acts on observations and goal vectors, many at a time."""
+    """Acts on observations and goal vectors, many at a time; its weights are those of `card.seed`
+    until `learner` updates or loads them.
+    """
 
-    def __init__(self, card: AgentCard, normalizer: Normalizer, learner: Learner) -> None:
+    def __init__(self, card: AgentCard, normalizer: Normalizer, device: str = "cpu") -> None:
         self.card = card
         self._normalizer = normalizer
-        self._learner = learner
+        self.learner = Learner(
+            card.algorithm,
+            card.action_kind,
+            card.config,
+            card.observation_dim + card.goal_dim,
+            card.action_size,
+            card.seed,
+            device,
+        )
 
     @property
     def discrete(self) -> bool:
@@ -54,7 +64,7 @@ class Agent:
     @property
     def context_steps(self) -> int:
         """Steps of history that `window_logits` reads; 1 for agents without memory."""
-        return self.card.config.context_steps if self._learner.algorithm.windows else 1
+        return self.card.config.context_steps if self.learner.algorithm.windows else 1
 
     def inputs(self, observations: np.ndarray, goal_vectors: np.ndarray) -> np.ndarray:
         """What the networks see (K, D + V) float32: both parts scaled."""
@@ -71,7 +81,7 @@ class Agent:
         temperature has no unit. Excluded actions are minus infinity.
         """
         scores = self._scores(observations, goal_vectors)
-        return _standardised(scores) if self._learner.algorithm.values else scores
+        return _standardised(scores) if self.learner.algorithm.values else scores
 
     def action_values(self, observations: np.ndarray, goal_vectors: np.ndarray) -> np.ndarray:
         """Discounted scaled return (K, A) float32 that the agent expects of each action.
@@ -79,7 +89,7 @@ class Agent:
         Raises:
             ValueError: the algorithm learns no values of discrete actions.
         """
-        if not self._learner.algorithm.values:
+        if not self.learner.algorithm.values:
             raise ValueError(f"`{self.card.algorithm}` learns no action values. Use `logits`.")
         return self._scores(observations, goal_vectors)
 
@@ -115,7 +125,7 @@ class Agent:
             StoreError: the folder exists.
             ValueError: a weight is not finite.
         """
-        tensors = self._learner.weights(targets=False)
+        tensors = self.learner.weights(targets=False)
         for name, values in dataclasses.asdict(self._normalizer).items():
             tensors[_NORMALIZER + name] = torch.from_numpy(values)
         write_tensors(Path(folder), "agent", tensors, dataclasses.asdict(self.card))
@@ -147,22 +157,14 @@ class Agent:
             for name, tensor in tensors.items()
             if name.startswith(_NORMALIZER)
         }
-        learner = Learner(
-            card.algorithm,
-            card.action_kind,
-            card.config,
-            card.observation_dim + card.goal_dim,
-            card.action_size,
-            card.seed,
-            device,
-        )
-        learner.load_weights(tensors)
-        return cls(card, Normalizer(**scales), learner)
+        agent = cls(card, Normalizer(**scales), device)
+        agent.learner.load_weights(tensors)
+        return agent
 
     def _scores(self, observations: np.ndarray, goal_vectors: np.ndarray) -> np.ndarray:
         if not self.discrete:
             raise ValueError("Expected an agent of discrete actions, got continuous. Use `act`.")
-        if self._learner.algorithm.windows:
+        if self.learner.algorithm.windows:
             raise ValueError("This agent needs the steps before. Use `window_logits`.")
         return self._rows(self.inputs(observations, goal_vectors))
 
@@ -174,8 +176,8 @@ class Agent:
             rows = [values[first : first + _CHUNK] for values in columns]
             missing = _CHUNK - len(rows[0])
             padded = [np.concatenate([r, np.repeat(r[:1], missing, axis=0)]) for r in rows]
-            tensors = [torch.from_numpy(r).to(self._learner.device) for r in padded]
-            output = self._learner.act(tensors[0] if len(tensors) == 1 else tuple(tensors))
+            tensors = [torch.from_numpy(r).to(self.learner.device) for r in padded]
+            output = self.learner.act(tensors[0] if len(tensors) == 1 else tuple(tensors))
             outputs.append(output.float().cpu().numpy()[: len(rows[0])])
         return np.concatenate(outputs)
 

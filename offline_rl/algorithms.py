@@ -42,6 +42,11 @@ class AlgorithmConfig:
     def __post_init__(self) -> None:
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
             raise ValueError(f"Expected positive --hidden-sizes, got {self.hidden_sizes}.")
+        for name in ("learning_rate", "reward_scale"):
+            value = getattr(self, name)
+            if value is not None and not value > 0.0:
+                flag = name.replace("_", "-")
+                raise ValueError(f"Expected a positive --{flag}, got {value}.")
         if not 0.0 <= self.gamma <= 1.0:
             raise ValueError(f"Expected --gamma between 0 and 1, got {self.gamma}.")
         if not 0.0 <= self.dropout < 1.0:

@@ -88,7 +88,8 @@ class MixingBuffer:
         success_only_imagined: the same for imagined episodes.
 
     Raises:
-        ValueError: the fraction is outside [0, 1], or a data set that is asked for is empty.
+        ValueError: the fraction is outside [0, 1], the batch is empty, or a data set that it asks
+            for is.
     """
 
     def __init__(
@@ -106,10 +107,13 @@ class MixingBuffer:
         success_only_imagined: bool = False,
     ) -> None:
         check_fraction(imagined_fraction)
+        if batch_size < 1:
+            raise ValueError(f"Expected a --batch-size of at least 1, got {batch_size}.")
         num_imagined = int(np.floor(imagined_fraction * batch_size + 0.5))
         self.counts = {"real": batch_size - num_imagined, "imagined": num_imagined}
         self.drawn = {"real": 0, "imagined": 0}
-        self._seed, self._reward_scale = seed, reward_scale
+        self.reward_scale = reward_scale
+        self._seed = seed
         self._normalizer = normalizer
         self._goal_vectors = normalizer.goals(goals.vectors)
         given = {"real": real, "imagined": imagined}
@@ -162,7 +166,7 @@ class MixingBuffer:
         returns = [
             source.returns_to_go[source.episodes.starts] for source in self._sources.values()
         ]
-        return float(np.quantile(np.concatenate(returns), quantile)) * self._reward_scale
+        return float(np.quantile(np.concatenate(returns), quantile)) * self.reward_scale
 
     def _draw(self, step: int, gather: Callable[..., tuple[np.ndarray, ...]]) -> list[np.ndarray]:
         """Columns that `gather` takes from each source, joined, and which rows are imagined."""
@@ -214,7 +218,7 @@ class MixingBuffer:
         return inputs
 
     def _scaled(self, rewards: np.ndarray) -> np.ndarray:
-        return np.asarray(rewards * np.float32(self._reward_scale), np.float32)
+        return np.asarray(rewards * np.float32(self.reward_scale), np.float32)
 
 
 def _columns(actions: np.ndarray) -> np.ndarray:

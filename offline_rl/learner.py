@@ -21,9 +21,10 @@ _TARGET = "targ_"
 
 
 @contextmanager
-def _torch_seed(*key: int) -> Iterator[None]:
+def _torch_seed(device: str, *key: int) -> Iterator[None]:
     """Torch draws from `key` inside the block and goes on as before after it."""
-    with torch.random.fork_rng():
+    # Named devices: by default fork_rng would wake every GPU, also for training on a CPU.
+    with torch.random.fork_rng(devices=[] if device.startswith("cpu") else [device]):
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
         yield
 
@@ -51,7 +52,7 @@ class Learner:
         self.algorithm = find_algorithm(algorithm, kind)
         self.config, self.device, self._seed = config, device, seed
         rate = config.learning_rate or self.algorithm.learning_rate
-        with _torch_seed(seed, _INITIAL_STREAM):
+        with _torch_seed(device, seed, _INITIAL_STREAM):
             built = self.algorithm.create(config, rate, device)
             built.create_impl((input_dim,), action_size)
         self.implementation: Any = built.impl
@@ -59,7 +60,7 @@ class Learner:
     def update(self, buffer: MixingBuffer, step: int) -> dict[str, float]:
         """Named losses of update `step`, counted from 1."""
         batch = self._batch(buffer, step)
-        with _torch_seed(self._seed, _NOISE_STREAM, step):
+        with _torch_seed(self.device, self._seed, _NOISE_STREAM, step):
             losses: dict[str, float] = self.implementation.update(batch, step)
         return losses
 

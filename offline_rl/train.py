@@ -18,7 +18,6 @@ from offline_rl.algorithms import AlgorithmConfig, action_kind, find_algorithm
 from offline_rl.buffer import MixingBuffer, check_fraction, goal_texts
 from offline_rl.checkpoints import restore, write_checkpoint
 from offline_rl.goal_encoder import EncodedGoals, GoalEncoder
-from offline_rl.learner import Learner
 from offline_rl.normalizer import Normalizer
 
 OnMetrics = Callable[[int, Mapping[str, float]], None]
@@ -67,7 +66,6 @@ def train_agent(
     find_algorithm(algorithm, action_kind(world.spaces))
     goals = EncodedGoals.of(encoder, goal_texts(real, imagined))
     normalizer = _normalizer(real, imagined, goals)
-    scale = config.reward_scale or _reward_scale(real, imagined)
     buffer = MixingBuffer(
         real,
         imagined,
@@ -76,46 +74,48 @@ def train_agent(
         batch_size=batch_size,
         imagined_fraction=imagined_fraction,
         seed=seed,
-        reward_scale=scale,
+        reward_scale=config.reward_scale or _reward_scale(real, imagined),
         success_only_real=config.success_only_real,
         success_only_imagined=config.success_only_imagined,
     )
-    card = AgentCard(
+    card = _card(world, algorithm, config, buffer, encoder, seed, steps)
+    agent = Agent(card, normalizer, device)
+    identity = _identity(card, buffer, goals)
+    done = restore(checkpoint_folder, agent.learner, identity) if checkpoint_folder else 0
+    log = _MetricsLog(buffer, on_metrics, log_every_steps)
+    for step in range(done + 1, steps + 1):
+        losses = agent.learner.update(buffer, step)
+        _check_finite(losses, step)
+        log.add(step, losses, last=step == steps)
+        if checkpoint_folder and step % checkpoint_every_steps == 0:
+            write_checkpoint(checkpoint_folder, agent.learner, step, identity)
+    return agent
+
+
+def _card(
+    world: World,
+    algorithm: str,
+    config: AlgorithmConfig,
+    buffer: MixingBuffer,
+    encoder: GoalEncoder,
+    seed: int,
+    steps: int,
+) -> AgentCard:
+    return AgentCard(
         world=world.name,
         world_version=world.version,
         algorithm=algorithm,
         action_kind=action_kind(world.spaces),
         config=config,
         observation_dim=world.spaces.observation_dim,
-        goal_dim=goals.vectors.shape[1],
+        goal_dim=encoder.dim,
         action_size=world.spaces.num_actions or world.spaces.action_dim or 0,
         goal_encoder=encoder.name,
-        reward_scale=scale,
+        reward_scale=buffer.reward_scale,
         target_return=buffer.return_quantile(config.target_return_quantile),
         seed=seed,
         steps=steps,
     )
-    learner = Learner(
-        algorithm,
-        card.action_kind,
-        config,
-        card.observation_dim + card.goal_dim,
-        card.action_size,
-        seed,
-        device,
-    )
-    first = 0
-    identity = _identity(card, buffer, goals)
-    if checkpoint_folder is not None:
-        first = restore(checkpoint_folder, learner, identity)
-    log = _MetricsLog(buffer, on_metrics, log_every_steps)
-    for step in range(first + 1, steps + 1):
-        losses = learner.update(buffer, step)
-        _check_finite(losses, step)
-        log.add(step, losses, last=step == steps)
-        if checkpoint_folder is not None and step % checkpoint_every_steps == 0:
-            write_checkpoint(checkpoint_folder, learner, step, identity)
-    return Agent(card, normalizer, learner)
 
 
 class _MetricsLog:

@@ -107,7 +107,7 @@ def test_action_values_are_standardised_into_logits_with_the_same_order(saved: P
 
 def test_actions_that_bcq_excludes_cannot_be_drawn(saved: Path) -> None:
     agent = Agent.from_pretrained(saved / "discrete-bcq")
-    imitation = agent._learner.implementation.modules.imitator
+    imitation = agent.learner.implementation.modules.imitator
     imitation._fc.bias.data[:] = 0.0
     imitation._fc.bias.data[3] = 5.0  # e^-5 is below the threshold of 0.3
     imitation._fc.weight.data[:] = 0.0
@@ -169,7 +169,7 @@ def test_a_folder_that_holds_no_agent_is_refused(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     agent = train("discrete", "bc")
-    next(agent._learner.networks["imitator"].parameters()).data[0, 0] = float("nan")
+    next(agent.learner.networks["imitator"].parameters()).data[0, 0] = float("nan")
     with pytest.raises(ValueError, match="Expected finite weights"):
         agent.save_pretrained(tmp_path / "agent")
     assert not (tmp_path / "agent").exists()

@@ -51,7 +51,7 @@ def train(kind: ActionKind, name: str, steps: int, **settings: object) -> Agent:
 
 
 def weights(agent: Agent) -> dict[str, torch.Tensor]:
-    return agent._learner.weights(targets=True)
+    return agent.learner.weights(targets=True)
 
 
 def assert_equal_weights(first: Agent, second: Agent) -> None:
@@ -272,6 +272,8 @@ def test_an_unknown_algorithm_is_answered_with_the_nearest(
     "settings",
     [
         {"gamma": 1.5},
+        {"reward_scale": 0.0},
+        {"learning_rate": -1e-3},
         {"hidden_sizes": ()},
         {"dropout": 1.0},
         {"transformer_width": 30, "num_heads": 4},

@@ -133,6 +133,11 @@ def test_asking_for_imagined_steps_without_imagined_episodes_is_refused() -> Non
         make_buffer(None, data, imagined_fraction=0.5)
 
 
+def test_a_batch_without_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match="--batch-size of at least 1, got 0"):
+        make_buffer(flat_episodes([make_episode(2)]), batch_size=0)
+
+
 def test_filtering_for_success_where_there_is_none_is_refused() -> None:
     data = flat_episodes([make_episode(2, terminated=False)])
     with pytest.raises(ValueError, match="Expected successful real episodes, got none among 1"):
