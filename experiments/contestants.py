@@ -32,10 +32,20 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Acting:
-    """How trained agents choose actions."""
+    """How trained agents choose actions: drawn, if discrete, at the temperature of their kind."""
 
-    temperature: float  # at which agents of discrete actions draw; 0 takes the best
+    imitation_temperature: float  # of agents whose policy is a distribution
+    value_temperature: float  # of agents that rank actions by value
     greedy_too: bool  # adds a contestant that takes the best action
+
+    def temperature(self, agent: "Agent") -> float:
+        """At which `agent` draws its actions; 0 takes the best."""
+        from offline_rl.algorithms import find_algorithm
+
+        if not agent.discrete:
+            return 0.0
+        values = find_algorithm(agent.card.algorithm, agent.card.action_kind).values
+        return self.value_temperature if values else self.imitation_temperature
 
 
 def references(world: World, num_slots: int) -> Iterator[Contestant]:
@@ -71,7 +81,7 @@ class Trained:
     def contestants(self, acting: Acting) -> Iterator[Contestant]:
         """Every agent, and once more greedily where that is asked for and differs."""
         for name, agent in self._agents.items():
-            temperature = acting.temperature if agent.discrete else 0.0
+            temperature = acting.temperature(agent)
             yield Contestant(outcome_name(name), self._policy(agent, temperature), self.seed)
             if acting.greedy_too and temperature > 0:
                 greedy = outcome_name(name, GREEDY)
@@ -86,7 +96,7 @@ class Trained:
         divided = _divided(model, goals)
         for name, agent in self._agents.items():
             if name.mix == "real-only":
-                inner = self._policy(agent, acting.temperature if agent.discrete else 0.0)
+                inner = self._policy(agent, acting.temperature(agent))
                 policy = PlannerPolicy(inner, divided.__getitem__, self._world)
                 yield Contestant(f"planner/{name.label}", policy, self.seed)
 

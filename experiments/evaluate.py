@@ -48,8 +48,9 @@ class EvaluateSettings:
     episodes: int = 200  # tasks per level
     min_per_kind: int = 80  # tasks per kind of goal, in levels with several kinds
     levels: tuple[str, ...] = ()  # empty: all levels of the world
-    temperature: float = 0.5  # at which agents of discrete actions draw; 0 takes the best
-    greedy_too: bool = True  # adds rows that take the best action
+    imitation_temperature: float = 1.0  # of agents whose policy is a distribution (bc, dt)
+    value_temperature: float = 0.5  # of agents that rank actions by value (cql, bcq)
+    greedy_too: bool = True  # adds rows that take the best action, temperature 0
     references: bool = True  # rows of a random policy and of the scripted expert
     language_model: bool = True  # a row of the grounded model itself as the policy
     planner: bool = True  # rows of real-only agents that follow the model's sub-goals
@@ -61,8 +62,11 @@ class EvaluateSettings:
             raise ValueError(
                 f"Expected --episodes and --num-slots >= 1, got {self.episodes}, {self.num_slots}."
             )
-        if self.temperature < 0:
-            raise ValueError(f"Expected --temperature >= 0, got {self.temperature}.")
+        for name in ("imitation_temperature", "value_temperature"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"Expected --{name.replace('_', '-')} >= 0, got {getattr(self, name)}."
+                )
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def _contestants(
     uses_model: bool,
     tasks: dict[str, list[Task]],
 ) -> Iterator[Contestant]:
-    acting = Acting(settings.temperature, settings.greedy_too)
+    acting = Acting(settings.imitation_temperature, settings.value_temperature, settings.greedy_too)
     trained = Trained(folder, world, agents)
     yield from trained.contestants(acting)
     if not uses_model:
@@ -123,7 +127,9 @@ def _contestants(
         goals = [task.goal.text for many in tasks.values() for task in many]
         yield from trained.planners(model, goals, acting)
     if settings.language_model:
-        yield language_model(model, settings.num_slots, settings.temperature, trained.seed)
+        yield language_model(
+            model, settings.num_slots, settings.imitation_temperature, trained.seed
+        )
 
 
 class _Match:
