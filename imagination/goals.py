@@ -52,9 +52,9 @@ def spread(
     if total <= 0 or min(shares.values()) < 0:
         raise ValueError(f"Expected shares >= 0 with a sum above 0, got {shares}.")
     chosen: list[Goal] = []
-    for level, share in shares.items():
+    bounds = np.round(count * np.cumsum([0, *shares.values()]) / total).astype(int)
+    for level, wanted in zip(shares, np.diff(bounds).tolist(), strict=True):
         pool = [goal for goal in goals if goal.level == level]
-        wanted = round(count * share / total)
         rounds = [rng.permutation(len(pool)) for _ in range(-(-wanted // len(pool)))]
         chosen += [pool[place] for place in np.concatenate([*rounds, []])[:wanted].astype(int)]
     return chosen

@@ -8,9 +8,11 @@ merged into two stores: `accepted/`, which agents train on, and `rejected/`, wit
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ import torch
 
 from envs.card import Card
 from envs.episode import Episode, Scalar
-from envs.files import FolderTaken, publish
+from envs.files import FolderTaken, StoreError, publish
 from envs.store import EpisodeStore, write_store
 from envs.world import Goal, World
 from imagination.checks import Limits, count_reasons, reject_reason
@@ -29,6 +31,7 @@ from kalm.model import GroundedModel
 from kalm.text import decompose
 
 START_KEY, GOAL_KEY = 7_001, 7_002  # keep imagined starts and goals apart from other streams
+FINGERPRINT = "fingerprint.txt"  # of what a folder's shards were imagined from
 MODES, JUDGES, STARTS = ("planned", "direct"), ("world", "model"), ("fresh", "real")
 
 
@@ -94,6 +97,18 @@ class Imagination:
         words = f"{self.model_hash}\0{self.plans[index].goal.text}".encode()
         key = int.from_bytes(hashlib.sha256(words).digest()[:8], "big")
         return (key, self.config.seed, index)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that decides what is imagined; slots only set the pace."""
+        config = asdict(self.config)
+        config["generation"].pop("num_slots")
+        parts = [self.model_hash, self.world.name, config, [asdict(plan) for plan in self.plans]]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        for numbers in (self.limits.low, self.limits.high, np.array(self.limits.jump)):
+            digest.update(np.ascontiguousarray(numbers).tobytes())
+        if self.real_starts is not None:
+            digest.update(np.ascontiguousarray(self.real_starts).tobytes())
+        return digest.hexdigest()
 
     def run_shard(self, first: int, last: int) -> Iterator[Episode]:
         """Imagined episodes of rollouts `first` to `last` - 1, in order, judged."""
@@ -232,8 +247,10 @@ def imagine(
 
     Raises:
         NothingAccepted: no rollout passed the checks.
+        StoreError: the folder holds shards of another model or of other settings.
     """
     folder = Path(folder)
+    _require_same(folder, imagination.fingerprint())
     shards = folder / "shards"
     size, total = imagination.config.rollouts_per_shard, len(imagination.plans)
     bounds = [(first, min(first + size, total)) for first in range(0, total, size)]
@@ -253,6 +270,21 @@ def imagine(
     return merge(folder, names, card)
 
 
+def _require_same(folder: Path, fingerprint: str) -> None:
+    """Notes in `folder` what is imagined there, or compares with what was noted before."""
+    note = folder / FINGERPRINT
+    if not note.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = note.with_name(f".{note.name}.{os.getpid()}")
+        unfinished.write_text(fingerprint + "\n", "utf-8")
+        unfinished.replace(note)
+    if note.read_text("utf-8").strip() != fingerprint:
+        raise StoreError(
+            f"{folder} holds rollouts of another model or of other settings. Remove it, or choose "
+            f"another folder."
+        )
+
+
 def merge(folder: Path, shards: Sequence[Path], card: Card) -> dict[str, int]:
     """Merges shards into `accepted/` and `rejected/` and writes the counts beside them."""
     counts = count_reasons(e for shard in shards for e in EpisodeStore(shard).episodes())
@@ -263,20 +295,35 @@ def merge(folder: Path, shards: Sequence[Path], card: Card) -> dict[str, int]:
         )
     for name, wanted in (("accepted", True), ("rejected", False)):
         number = counts["accepted"] if wanted else sum(counts.values()) - counts["accepted"]
-        if number and not (folder / name).exists():
-            write_store(
-                folder / name,
-                (
-                    episode
-                    for shard in shards
-                    for episode in EpisodeStore(shard).episodes()
-                    if episode.provenance["accepted"] == wanted
-                ),
-                card,
-                expected_episodes=number,
-            )
-    if not (folder / "summary").exists():
-        with publish(folder / "summary") as partial:
-            text = json.dumps({"reasons": counts, "card": asdict(card)}, indent=2, sort_keys=True)
-            (partial / "summary.json").write_text(text + "\n", "utf-8")
+        if number:
+            _write_once(folder / name, partial(_write_verdict, shards, card, number, wanted))
+    _write_once(folder / "summary", partial(_write_summary, counts, card))
     return counts
+
+
+def _write_verdict(
+    shards: Sequence[Path], card: Card, number: int, wanted: bool, target: Path
+) -> None:
+    """Writes the `number` episodes of all shards that were accepted, or rejected, to `target`."""
+    episodes = (
+        episode
+        for shard in shards
+        for episode in EpisodeStore(shard).episodes()
+        if episode.provenance["accepted"] == wanted
+    )
+    write_store(target, episodes, card, expected_episodes=number)
+
+
+def _write_summary(counts: dict[str, int], card: Card, target: Path) -> None:
+    with publish(target) as unfinished:
+        text = json.dumps({"reasons": counts, "card": asdict(card)}, indent=2, sort_keys=True)
+        (unfinished / "summary.json").write_text(text + "\n", "utf-8")
+
+
+def _write_once(target: Path, write: Callable[[Path], None]) -> None:
+    """Lets one process write `target`; the others wait until it is there, or take over."""
+    while not target.exists():
+        try:
+            write(target)
+        except FolderTaken:
+            time.sleep(0.1)
