@@ -42,7 +42,7 @@ SEPARATOR = " ; "  # between the simpler goals of an answer
 LINE = ((0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 4, 1))  # red left of blue, blue left of green, ...
 GATHER = ((0, 2, 1), (1, 2, 0), (3, 2, 2), (4, 2, 3))  # around green: left, behind, front, right
 DIRECTION_NAMES = ("behind", "left", "front", "right")
-FACT_SHARE = 0.12  # of all knowledge; the rest divides goals
+FACT_SHARE = 0.08  # of all knowledge; the rest divides goals
 _RELATIONS = tuple(all_relations())
 _LINE, _GATHER, _MOVE = map(with_relation_rules, (LINE_RULES, GATHER_RULES, MOVE_RULES))
 _LIST_STYLE, _VERB_STYLE, _FREE_STYLE, _STATEMENT_STYLE, _GERUND_STYLE, _MIXED_STYLE = range(6)
@@ -67,13 +67,13 @@ def knowledge(count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
 def decompositions(count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
     """`count` pairs of a goal's text and its simpler goals, joined by `SEPARATOR`."""
     makers: tuple[tuple[float, Callable[[np.random.Generator], tuple[str, Relations]]], ...] = (
-        (0.30, _wanted),
-        (0.15, _unwanted),
-        (0.05, _trained),
+        (0.28, _wanted),
+        (0.20, _unwanted),
+        (0.04, _trained),
         (0.14, lambda rng: _conjunction(2, rng)),
         (0.14, lambda rng: _conjunction(3, rng)),
-        (0.06, _line),
-        (0.06, _gather),
+        (0.05, _line),
+        (0.05, _gather),
         (0.10, _move),
     )
     shares = np.array([share for share, _ in makers])
