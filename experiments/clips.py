@@ -14,7 +14,7 @@ from experiments.pool import protocols
 from experiments.report import Clip, Comparison, Gallery
 from experiments.table import agent_label
 
-MAX_COMPARISONS = 10
+MAX_COMPARISONS = 7
 MAX_IMAGINED = 8  # accepted rollouts, and as many rejected ones
 MAX_FRAMES = 60  # longer rollouts are cut in a report
 
@@ -55,7 +55,7 @@ def make_clip(world: World, episode: Episode, title: str) -> Clip:
 
 
 def _agents(folder: Path, world: World, algorithm: str) -> Gallery:
-    """Agents on the first tasks of every kind, side by side; hard levels first."""
+    """Agents on the first task of every kind, then the second, side by side; hard ones first."""
     by_task: dict[tuple[str, int], list[Episode]] = {}
     for part in (EVALUATION, REFERENCES):
         store = folder / part / WATCHED
@@ -63,7 +63,8 @@ def _agents(folder: Path, world: World, algorithm: str) -> Gallery:
             if _is_shown(str(episode.provenance["agent"]), algorithm):
                 key = (episode.level, int(episode.provenance["task"]))
                 by_task.setdefault(key, []).append(episode)
-    order = sorted(by_task, key=lambda key: (-world.levels.index(key[0]), key[1]))
+    ranks = _ranks(by_task)
+    order = sorted(by_task, key=lambda key: (ranks[key], -world.levels.index(key[0]), key[1]))
     comparisons = [
         Comparison(
             by_task[key][0].goal,
@@ -74,6 +75,16 @@ def _agents(folder: Path, world: World, algorithm: str) -> Gallery:
     ]
     note = "Same start, same goal. The first tasks of every kind, not chosen by their outcome."
     return Gallery("Agents in the real environment", note, tuple(comparisons))
+
+
+def _ranks(by_task: dict[tuple[str, int], list[Episode]]) -> dict[tuple[str, int], int]:
+    """Each task's place among those of its level and kind, so that every kind comes once first."""
+    seen: dict[tuple[str, str], int] = {}
+    ranks = {}
+    for level, task in sorted(by_task):
+        group = (level, str(by_task[level, task][0].provenance["kind"]))
+        ranks[level, task] = seen[group] = seen.get(group, -1) + 1
+    return ranks
 
 
 def _is_shown(agent: str, algorithm: str) -> bool:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kalm.model import GroundedModel
 
 EMBEDDED = "embedded"
+POINTS_IN_CURVE = 40  # of the base model's loss
 KNOWLEDGE_KEY = 3_001  # keeps texts for decomposition apart from other streams
 FREE_BYTES_PER_PARAMETER = 4 * (1 + 1 + 3 * 3)  # last, best, three checkpoints with optimizer
 
@@ -170,7 +171,7 @@ def _prime(run: Run, settings: GroundSettings) -> None:
 
         def on_progress(step: int, steps: int, loss: float) -> None:
             advance(step)
-            if step % 50 == 0 or step == steps:
+            if step % max(1, steps // POINTS_IN_CURVE) == 0 or step == steps:
                 run.log("base-model", step, {"loss": loss})
 
         build_base_model(

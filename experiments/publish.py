@@ -1,7 +1,7 @@
 """`kalm report`: results, table, figure and page of a run, from what its stages left on disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
@@ -17,7 +17,7 @@ from experiments.report import Chart, ReportData, headline, write_report
 from experiments.results import Results, save_results, write_text
 from experiments.stage import done_stages, stage_settings
 from experiments.table import kind_columns, markdown_table, print_tables, terminal_tables
-from experiments.tracking import read_curve, read_metrics
+from experiments.tracking import WandbConfig, read_curve, read_metrics, rebuild_mirror
 from kalm.primer import PrimerConfig
 
 REPORT, FIGURE, TABLE = "report.html", "figure.png", "table.md"
@@ -37,6 +37,7 @@ class Command:
 
     run_folder: tyro.conf.Positional[Path]  # of one run, or of a run with several seeds
     results: Path | None = None  # also save results.json here, such as experiments/results/x.json
+    wandb: WandbConfig = field(default_factory=WandbConfig)  # mirrors every seed's metrics anew
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     if command.results is not None:
         save_results(results, command.results)
         say(f"results: {command.results}")
+    if command.wandb.wanted:
+        for seed in seed_folders(command.run_folder):
+            say(f"wandb: {seed} is run {rebuild_mirror(seed, command.wandb)}")
     return 0
 
 

@@ -24,6 +24,7 @@ SECONDS_FILE = "seconds.json"
 CONFIG_FILE = "config.json"
 COMMAND_FILE = "command.txt"
 MIRROR_FILE = "wandb.json"
+WANDB_MODES = ("off", "offline", "online")
 SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 Number = int | float
@@ -31,12 +32,24 @@ Number = int | float
 
 @dataclass(frozen=True)
 class WandbConfig:
-    """How the run is mirrored to Weights & Biases; WANDB_MODE=offline needs no network."""
+    """Whether and how the run is mirrored to Weights & Biases; keys come from the environment."""
 
-    project: str = ""  # name of the project; "" turns the mirror off
+    mode: str = "off"  # "off", "offline" (needs no network), or "online"
+    project: str = "kalm"
     group: str = ""  # runs of one experiment, such as the seeds of a table
     job_type: str = ""
     tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.mode not in WANDB_MODES:
+            raise ValueError(
+                f"Expected --wandb.mode among {', '.join(WANDB_MODES)}, got `{self.mode}`."
+            )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is to be a mirror."""
+        return self.mode != "off"
 
 
 class Run:
@@ -140,7 +153,7 @@ class Run:
 
     def _open_mirror(self) -> "_Mirror | None":
         """The mirror if one was asked for; a new one first repeats what the file holds."""
-        if self._mirror is None and self._wandb is not None and self._wandb.project:
+        if self._mirror is None and self._wandb is not None and self._wandb.wanted:
             self._mirror = _Mirror(self.folder, self._config, self._wandb)
             self._mirror.replay(read_metrics(self.folder))
         return self._mirror
@@ -236,7 +249,7 @@ class _Mirror:
         except ImportError:
             raise ValueError(
                 "Mirroring to Weights & Biases needs the `wandb` package. "
-                "Run `pip install 'kalm[wandb]'` or leave --wandb out."
+                "Run `pip install 'kalm[wandb]'` or leave --wandb.mode out."
             ) from None
         self._wandb = wandb
         # Metadata and console capture would store the command line and whatever was printed.
@@ -245,6 +258,7 @@ class _Mirror:
         )
         self._run: Any = wandb.init(
             project=options.project,
+            mode="offline" if options.mode == "offline" else None,  # else as WANDB_MODE says
             group=options.group or None,
             job_type=options.job_type or None,
             tags=list(options.tags) or None,

@@ -100,9 +100,8 @@ def test_a_run_is_found_by_the_id_of_its_wandb_mirror(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
     folder = make_run(tmp_path / "runs" / "one", *make_records("real-only/bc", "x."))
-    with Run(folder, {}, "kalm", WandbConfig("kalm")) as run:
+    with Run(folder, {}, "kalm", WandbConfig("offline")) as run:
         run.log("evaluate", 0, {"success": 0.5})
     (run_id,) = json.loads((folder / "wandb.json").read_text())["run_ids"]
     assert find_run(run_id, tmp_path / "runs") == folder

@@ -28,7 +28,6 @@ DUMMY_KEY = "dummy0key1" * 4
 @pytest.fixture
 def offline_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_API_KEY", DUMMY_KEY)
     monkeypatch.setenv("WANDB_SILENT", "true")
 
@@ -170,7 +169,7 @@ def mirrored(folder: Path, run_id: str) -> list[dict[str, Any]]:
 def test_the_offline_mirror_holds_every_line_and_rebuilds_are_equal(
     tmp_path: Path, offline_wandb: None
 ) -> None:
-    options = WandbConfig("kalm", group="table", tags=("test",))
+    options = WandbConfig("offline", group="table", tags=("test",))
     with Run(tmp_path, {}, "kalm", options) as run:
         run.log("ground", 10, {"loss": 0.5})
         run.log("evaluate", 0, {"success": 0.75})
@@ -192,7 +191,7 @@ def test_a_key_never_reaches_any_file_or_output(
     tmp_path: Path, offline_wandb: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = {"note": f"key {DUMMY_KEY}"}
-    with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig("kalm")) as run:
+    with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig("offline")) as run:
         run.log("ground", 1, {"loss": 1.0})
     finished_records(tmp_path, *mirrored_run_ids(tmp_path))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
