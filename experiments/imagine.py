@@ -4,7 +4,8 @@ May be started by several processes at once on one run folder: they share the wo
 """
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from envs.files import FolderTaken
 from experiments.folders import (
     GROUNDED,
     data_card,
@@ -107,15 +109,26 @@ def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
         say(f"{name}: {divided['unknown_subgoals']} of {divided['subgoals']} sub-goals unknown")
     card = data_card(world, "imagined", command, config.seed)
     with progress(f"imagining ({config.protocol})", config.num_rollouts, "rollouts") as advance:
-        reasons = imagine(
-            imagination,
-            run.folder / imagined_folder(config.protocol),
-            card,
-            on_progress=lambda done, total: advance(min(done, total)),
+        reasons = _shared_work(
+            lambda: imagine(
+                imagination,
+                run.folder / imagined_folder(config.protocol),
+                card,
+                on_progress=lambda done, total: advance(min(done, total)),
+            )
         )
     run.rewind(name, -1)
     run.log(name, 0, {**divided, **reasons})
     say(f"{name}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
+
+
+def _shared_work(imagine: Callable[[], dict[str, int]]) -> dict[str, int]:
+    """What `imagine` returns once no other process is writing the merged data set."""
+    while True:
+        try:
+            return imagine()
+        except FolderTaken:
+            time.sleep(1.0)
 
 
 def _measure(run: Run, config: ImagineConfig) -> None:

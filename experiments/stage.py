@@ -60,6 +60,8 @@ def complete(
         _wait(run.folder, stage.name, record["key"])
         return False
     before = _read(run.folder, stage.name)
+    if before is not None and not any((run.folder / name).exists() for name in stage.outputs):
+        before = before if before["done"] else None  # it broke off before it wrote anything
     if overwrite and before is not None and (before["key"] != record["key"] or problems()):
         _remove(run.folder, stage)
         before = None
@@ -75,6 +77,9 @@ def complete(
     _write(run.folder, stage.name, record, done=False)
     with run.stage(stage.name):
         work()
+    if not is_main_process():
+        _wait(run.folder, stage.name, record["key"])
+        return True
     found = list(problems())
     if found:
         raise ValueError(f"Stage `{stage.name}` wrote an output that is not whole: {found[0]}")

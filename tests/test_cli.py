@@ -245,6 +245,16 @@ def test_a_stage_that_failed_is_done_again_and_counts_as_undone_until_then(run: 
     assert writer.complete()
 
 
+def test_a_stage_that_failed_before_it_wrote_anything_may_change_its_settings(run: Run) -> None:
+    def fail() -> None:
+        raise OSError("disk full")
+
+    writer = Writer(run, Settings(1))
+    with pytest.raises(OSError, match="disk full"):
+        complete(run, writer.stage, fail, writer.problems)
+    assert Writer(run, Settings(2)).complete()
+
+
 def test_a_stage_that_lacks_its_input_says_which_verb_makes_it(run: Run) -> None:
     stage = Stage("ground", Settings(), ("collect",), ())
     with pytest.raises(ValueError, match=r"needs `collect`.*Run `kalm collect"):
