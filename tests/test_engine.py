@@ -129,16 +129,16 @@ def test_the_engine_imagines_what_the_plain_reference_imagines(
     hook = project(name) if hooked else None
     expected = [
         imagine_plainly(model, director, config, request, project=hook)
-        for request in requests(name)
+        for request in requests(name, 4)
     ]
-    assert_same_rollouts(by_engine(model, director, config, hook), expected)
+    assert_same_rollouts(by_engine(model, director, config, hook, count=4), expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES[1:])
 def test_other_model_families_imagine_what_the_plain_reference_imagines(family: str) -> None:
     model = grounded(family=family)
-    expected = [imagine_plainly(model, BUSY, CONFIG, request) for request in requests()]
-    assert_same_rollouts(by_engine(model, BUSY, CONFIG), expected)
+    expected = [imagine_plainly(model, BUSY, CONFIG, request) for request in requests(count=4)]
+    assert_same_rollouts(by_engine(model, BUSY, CONFIG, count=4), expected)
 
 
 def test_eager_attention_imagines_what_the_default_attention_imagines() -> None:
