@@ -98,6 +98,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], ToyDirector, bool]] 
     "discrete, one position a state": ("toy", {"positions": "state"}, {}, PLAIN, False),
     "continuous": ("toy_continuous", {}, {}, PLAIN, False),
     "regression": ("toy", {"state_head": "regression"}, {}, PLAIN, False),
+    "heads alone": ("toy", {"trunk_width": 0}, {}, PLAIN, False),
     "candidates": ("toy", {}, {"num_candidates": 4}, PLAIN, False),
     "candidates, continuous": ("toy_continuous", {}, {"num_candidates": 3}, PLAIN, False),
     "more candidates than actions": (

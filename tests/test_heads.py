@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from kalm.heads import BinnedHead, NumberEncoder, RegressionHead, draw, fourier
+from kalm.heads import BinnedHead, RegressionHead, draw, fourier
 
 
 def head_with(logits: list[float], limit: float) -> BinnedHead:
@@ -31,7 +31,6 @@ def test_fourier_features_are_the_number_its_sines_and_its_cosines() -> None:
 def test_no_frequencies_keep_numbers_plain() -> None:
     values = torch.tensor([[0.5, -2.0]])
     assert fourier(values, 0) is values
-    assert NumberEncoder(2, 8, 0)(values).shape == (1, 8)
 
 
 def test_a_value_between_bins_is_split_over_both_of_them() -> None:

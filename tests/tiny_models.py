@@ -107,7 +107,7 @@ def grounded(
 ) -> GroundedModel:
     """A random grounded model of a toy world, in evaluation mode; `config` as GroundingConfig."""
     world = toy(name)
-    settings = GroundingConfig(**{"num_bins": 41, "num_frequencies": 2} | config)
+    settings = GroundingConfig(**{"num_bins": 41, "num_frequencies": 2, "trunk_width": 64} | config)
     layout = make_layout(world.spaces, settings.positions)
     episodes = toy_episodes(name=name)
     states = np.concatenate([episode.observations for episode in episodes])
