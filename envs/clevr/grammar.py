@@ -144,7 +144,16 @@ RELATION_RULES: dict[str, tuple[str, ...]] = {
     ),
     "clause": (*("<s> <link> <t>",) * 3, "<s> were <d> <t>", "I <have> <s> <d> <t>"),
     "having": (
-        *("having", "seeing", "finding", "keeping", "getting", "the sight of", "the idea of"),
+        *(
+            "having",
+            "having",
+            "seeing",
+            "finding",
+            "keeping",
+            "getting",
+            "the sight of",
+            "the idea of",
+        ),
         *("watching", "a scene with", "the thought of"),
     ),
     "when": ("when", "if", "that", "whenever"),
