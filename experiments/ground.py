@@ -287,7 +287,11 @@ def build_model(
     observations = np.concatenate([episode.observations for episode in train])
     changes = np.concatenate([np.diff(episode.observations, axis=0) for episode in train])
     scale = StateScale.of(observations, changes, layout)
-    return GroundedModel(backbone, tokenizer, world.spaces, settings.grounding, scale, world.name)
+    known = len({goal.spec for goal in world.goals(world.levels[0])}) if settings.hindsight else 0
+    return GroundedModel(
+        *(backbone, tokenizer, world.spaces, settings.grounding, scale, world.name),
+        num_goals=known if settings.grounding.goal_weight else 0,
+    )
 
 
 def _measure(run: Run, settings: GroundSettings) -> None:

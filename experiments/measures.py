@@ -25,9 +25,9 @@ LABELS = {
     "next_state_error_unmoved": "next-state error of what lay still",
     "copy_error_moved": "the same if nothing were predicted to move",
     "action_agreement": "action is the one that was taken",
-    "explanation_exact": "explained goal is the one that was asked for",
-    "explanation_achieved": "explained goal was reached by the rollout",
-    "explanation_known": "explanation is a training sentence",
+    "explanation_asked": "explanation names the goal that was asked for",
+    "explanation_achieved": "named goals that the rollout did reach",
+    "explanation_known": "named goals that are training sentences",
     "held_out_rollouts": "held-out rollouts",
 }
 SHARES = {
@@ -37,7 +37,7 @@ SHARES = {
     "action_consistency",
     "coverage",
     "action_agreement",
-    "explanation_exact",
+    "explanation_asked",
     "explanation_achieved",
     "explanation_known",
 }

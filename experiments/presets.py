@@ -82,10 +82,13 @@ def toy() -> Preset:
 
 
 SMALL_BASE = BaseModelSettings(  # about one million parameters: learns fastest per second here
-    knowledge_pairs=20_000,
+    knowledge_pairs=12_000,
     primer=PrimerConfig(
-        hidden=128, layers=4, heads=4, epochs=1, batch_tokens=1024, learning_rate=3e-3
+        hidden=128, layers=4, heads=4, epochs=1, batch_tokens=1024, learning_rate=4e-3
     ),
+)
+SMALL_FINETUNE = FinetuneConfig(
+    batch_size=64, learning_rate=4e-3, optimizer="muon", validate_steps=500, checkpoint_steps=500
 )
 
 
@@ -94,14 +97,8 @@ def demo() -> Preset:
     return Preset(
         collect=CollectSettings(num_rollouts=6_000),
         ground=GroundSettings(
-            base=replace(SMALL_BASE, knowledge_pairs=12_000),
-            finetune=FinetuneConfig(
-                num_steps=1_000,
-                batch_size=64,
-                learning_rate=2e-3,
-                validate_steps=500,
-                checkpoint_steps=500,
-            ),
+            base=SMALL_BASE,
+            finetune=replace(SMALL_FINETUNE, num_steps=900),
             decomposition_pairs=8_000,
             validation_rollouts=200,
         ),
@@ -125,10 +122,10 @@ CLEVR_GENERATION = GenerationConfig(
 def clevr_cpu() -> Preset:
     """The published CPU result: three seeds, two algorithms, all rows, at most 2.5 hours."""
     return Preset(
-        collect=CollectSettings(num_rollouts=10_000, ceiling_rollouts=1_000),
+        collect=CollectSettings(num_rollouts=12_000, ceiling_rollouts=1_000),
         ground=GroundSettings(
             base=SMALL_BASE,
-            finetune=FinetuneConfig(num_steps=2_000, batch_size=64, learning_rate=2e-3),
+            finetune=replace(SMALL_FINETUNE, num_steps=2_400),
         ),
         imagine=ImagineSettings(
             protocols=("target", "unseen"),
@@ -139,7 +136,7 @@ def clevr_cpu() -> Preset:
             protocols=("target", "unseen"),
             steps=6_000,
         ),
-        evaluate=EvaluateSettings(min_per_kind=200),
+        evaluate=EvaluateSettings(min_per_kind=100),
         seeds=(0, 1, 2),
         free_gigabytes=3.0,
     )

@@ -6,7 +6,7 @@ progress as JSON. There is no random state to save: the sample stream is a pure 
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
 def save_checkpoint(
     folder: Path,
     model: GroundedModel,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     progress: dict[str, Any],
     *,
     base_model: str,
@@ -31,7 +31,7 @@ def save_checkpoint(
     """Writes `folder` (it must not exist) with everything that a resumed run needs."""
     with publish(folder) as partial:
         save_grounded(model, partial, base_model=base_model)
-        save_file(_flatten(optimizer), partial / OPTIMIZER)
+        save_file(_flatten(optimizers), partial / OPTIMIZER)
         (partial / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
         hashes = json.loads((partial / HASHES).read_text())
         hashes |= {name: sha256_file(partial / name) for name in (OPTIMIZER, PROGRESS)}
@@ -39,11 +39,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, model: GroundedModel, optimizer: torch.optim.Optimizer
+    folder: Path, model: GroundedModel, optimizers: Sequence[torch.optim.Optimizer]
 ) -> dict[str, Any]:
     """Puts weights and optimizer state of `folder` into place and returns its progress."""
     load_weights(model, folder)
-    _restore(optimizer, load_file(folder / OPTIMIZER))
+    _restore(optimizers, load_file(folder / OPTIMIZER))
     progress: dict[str, Any] = json.loads((folder / PROGRESS).read_text())
     return progress
 
@@ -74,19 +74,20 @@ def keep_newest(folder: Path, count: int) -> None:
         shutil.rmtree(old)
 
 
-def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    state = optimizer.state_dict()["state"]
+def _flatten(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
     return {
-        f"{parameter}.{name}": torch.as_tensor(value).contiguous()
-        for parameter, values in state.items()
+        f"{place}.{parameter}.{name}": torch.as_tensor(value).contiguous()
+        for place, optimizer in enumerate(optimizers)
+        for parameter, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
 
 
-def _restore(optimizer: torch.optim.Optimizer, flat: dict[str, torch.Tensor]) -> None:
-    whole = optimizer.state_dict()
-    state: dict[int, dict[str, torch.Tensor]] = {}
+def _restore(optimizers: Sequence[torch.optim.Optimizer], flat: dict[str, torch.Tensor]) -> None:
+    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
     for key, value in flat.items():
-        parameter, name = key.split(".", 1)
-        state.setdefault(int(parameter), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+        place, parameter, name = key.split(".", 2)
+        states[int(place)].setdefault(int(parameter), {})[name] = value
+    for optimizer, state in zip(optimizers, states, strict=True):
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})

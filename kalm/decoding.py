@@ -171,5 +171,6 @@ def blank(model: GroundedModel, num_rows: int, **given: Tensor) -> Tensors:
         "action": torch.zeros(num_rows, 1, layout.action_width, device=device),
         "loss": index,
         "stop": index,
+        "held": torch.zeros(num_rows, 1, 0, dtype=torch.int8, device=device),
     }
     return Tensors(**(fields | given))

@@ -27,11 +27,12 @@ from kalm.checkpoints import (
 )
 from kalm.layout import Packed, collate
 from kalm.model import GroundedModel, Tensors, total_loss
+from kalm.optimizers import OPTIMIZERS, make_optimizers
 from kalm.pretrained import save_grounded
 from kalm.tasks import TaskStream
 
 Metrics = dict[str, float]
-LOSSES = ("state", "action", "token", "stop")
+LOSSES = ("state", "action", "token", "stop", "goal")
 
 
 class NonFiniteError(RuntimeError):
@@ -46,9 +47,10 @@ class FinetuneConfig:
     batch_size: int = 32  # samples per step, over all processes and accumulation
     accumulation_steps: int = 1  # parts in which a batch is computed to save memory
     learning_rate: float = 1e-3  # peak; 5e-5 for a pretrained 7B model (paper)
+    optimizer: str = "adamw"  # "adamw", or "muon" for the matrices inside networks
     warmup_steps: int = 100  # linear rise of the learning rate
     schedule: str = "cosine"  # "cosine" or "linear" fall to zero
-    weight_decay: float = 0.01  # of AdamW
+    weight_decay: float = 0.01  # times the learning rate, each step
     clip_norm: float = 1.0  # largest gradient norm
     bf16: bool = True  # bfloat16 autocast; off for exactness tests
     bucket_batches: int = 32  # batches that are sorted by length together
@@ -60,6 +62,10 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         if self.schedule not in ("cosine", "linear"):
             raise ValueError(f"Expected --schedule cosine or linear, got `{self.schedule}`.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"Expected --optimizer among {', '.join(OPTIMIZERS)}, got `{self.optimizer}`."
+            )
         if self.batch_size % self.accumulation_steps:
             raise ValueError(
                 f"Expected --batch-size ({self.batch_size}) to be a multiple of "
@@ -177,17 +183,16 @@ class _Run:
         self.config, self.folder, self.base_model = config, Path(folder), base_model
         self.batches, self.say = Batches(stream, config), on_message
         self.bare = model
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters,
-            lr=config.learning_rate,
-            betas=(0.9, 0.95),
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizers = make_optimizers(
+            model,
+            config.optimizer,
+            config.learning_rate,
+            outer=model.outer_parts(),
             weight_decay=config.weight_decay,
-            fused=True,
         )
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.model, *self.optimizers = self.accelerator.prepare(model, *optimizers)
         self.step, self.best_loss = 0, math.inf
-        self.parameters = parameters
 
     @property
     def checkpoints(self) -> Path:
@@ -197,7 +202,7 @@ class _Run:
         newest = newest_checkpoint(self.checkpoints, on_skip=self.say)
         if newest is None:
             return
-        progress = load_checkpoint(newest, self.bare, self.optimizer)
+        progress = load_checkpoint(newest, self.bare, self.optimizers)
         self.step, self.best_loss = progress["step"], progress["best_loss"] or math.inf
         self.say(f"Resumed at step {self.step} from {newest}.")
 
@@ -205,7 +210,7 @@ class _Run:
         started = time.perf_counter()
         _, samples = self.batches.at(step)
         on_samples(step, [index for index, _ in samples])
-        for group in self.optimizer.param_groups:
+        for group in (group for each in self.optimizers for group in each.param_groups):
             group["lr"] = self.config.rate(step)
         self.bare.train()
         parts = list(self._parts([packed for _, packed in samples]))
@@ -222,8 +227,9 @@ class _Run:
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip_norm)
         losses = self._global_losses(totals, counts)
         self._require_finite(step, losses | {"gradient_norm": float(norm)})
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - started
         return losses | {
             "gradient_norm": float(norm),
@@ -296,7 +302,9 @@ class _Run:
                 "step": step,
                 "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
             }
-            save_checkpoint(target, self.bare, self.optimizer, progress, base_model=self.base_model)
+            save_checkpoint(
+                target, self.bare, self.optimizers, progress, base_model=self.base_model
+            )
             keep_newest(self.checkpoints, 2)
         self.accelerator.wait_for_everyone()
 
@@ -328,7 +336,9 @@ def _loss_counts(batch: Tensors) -> torch.Tensor:
 
     wanted, kind = batch.loss[:, 1:], batch.kind[:, 1:]
     counts = [(wanted & (kind == k)).sum() for k in (Kind.STATE, Kind.ACTION, Kind.TEXT)]
-    return torch.stack([*counts, (batch.stop != UNKNOWN).sum()]).float()
+    held = batch.held[..., 0] if batch.held.shape[-1] else torch.full_like(batch.stop, UNKNOWN)
+    counts += [(batch.stop != UNKNOWN).sum(), (held != UNKNOWN).sum()]
+    return torch.stack(counts).float()
 
 
 @torch.inference_mode()

@@ -45,6 +45,49 @@ class NumberEncoder(nn.Module):
         return encoded
 
 
+class RelationEncoder(nn.Module):
+    """The latest known state: where its slots are, and how every two of them stand to each other.
+
+    One small network reads every pair of slots, so that what "near, on the left" looks like is
+    learned once and not for every pair of slots; pairs with the slot that comes next count twice.
+    """
+
+    pairs: Tensor  # (2, S * (S - 1) / 2) slot numbers
+
+    def __init__(
+        self, num_slots: int, slot_dim: int, hidden_size: int, num_frequencies: int, width: int
+    ) -> None:
+        super().__init__()
+        self.num_slots, self.slot_dim, self.num_frequencies = num_slots, slot_dim, num_frequencies
+        inputs = slot_dim * (1 + 2 * num_frequencies)
+        self.register_buffer("pairs", torch.triu_indices(num_slots, num_slots, 1), persistent=False)
+        self.place = nn.Sequential(nn.Linear(inputs, hidden_size), nn.GELU())
+        self.relation = nn.Sequential(
+            nn.Linear(inputs, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.GELU()
+        )
+        features = (num_slots + self.pairs.shape[1]) * width
+        self.output = nn.Linear(hidden_size + features, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size, elementwise_affine=False)
+
+    def forward(self, known: Tensor, following: Tensor) -> Tensor:
+        """Embeddings (..., H) of scaled states.
+
+        Args:
+            known: (..., S, E) scaled numbers, slot `following` first.
+            following: (...) number of the slot that comes next.
+        """
+        turn = torch.arange(self.num_slots, device=following.device) - following[..., None]
+        turn = (turn % self.num_slots)[..., None].expand_as(known)
+        slots, next_slot = known.gather(-2, turn), known[..., :1, :]
+        first, second = self.pairs
+        between = slots[..., first, :] - slots[..., second, :]
+        pairs = torch.cat([slots - next_slot, between], dim=-2)
+        features = self.relation(fourier(pairs, self.num_frequencies)).flatten(-2)
+        place = self.place(fourier(next_slot[..., 0, :], self.num_frequencies))
+        encoded: Tensor = self.norm(self.output(torch.cat([place, features], dim=-1)))
+        return encoded
+
+
 class Trunk(nn.Module):
     """What the heads read at a rollout's position: its hidden state, helped by its own input.
 

@@ -2,8 +2,9 @@
 
 Position i holds one input; the model's output at position i predicts position i + 1. A state takes
 one position per slot (an entity, or the whole state as in the paper), an action takes one. Every
-position of a rollout also carries a *hint*: the previous value of the slot that comes next, so that
-the state head predicts a change and need not search for what changes.
+position of a rollout also carries a *hint*: the latest known state, with the previous value of the
+slot that comes next in front, so that the state head predicts a change and need not search for what
+changes. First states are given and never predicted, as nothing foretells them (the paper does).
 
 Source: KALM section 4.1 (prompt, s0, a0, s1, a1, ...); slots and hints are ours.
 """
@@ -39,6 +40,9 @@ class Packed:
     acted: np.ndarray  # (L,) bool, whether `action` holds one
     loss: np.ndarray  # (L,) bool, whether this position is to be predicted
     stop: np.ndarray  # (L,) int64, after this position: CONTINUE, STOP or UNKNOWN
+    held: (
+        np.ndarray
+    )  # (L, G) int8, training goals that hold in the state that ends here, or UNKNOWN
 
     def __len__(self) -> int:
         """Number of positions L."""
@@ -52,6 +56,7 @@ class Layout:
     num_slots: int  # positions per state, S
     slot_dim: int  # numbers per slot, E
     action_width: int  # numbers per action, A; 1 for discrete actions
+    num_goals: int = 0  # training goals that the model recognises in states, G
 
     def text(self, tokens: Sequence[int], *, loss: bool = False) -> Packed:
         """A run of words."""
@@ -71,10 +76,13 @@ class Layout:
         *,
         loss: bool,
     ) -> Packed:
-        """One state (S * E,), given the state before it and the action (A,) that led to it."""
-        before = None if previous is None else previous[None]
+        """One state (S * E,), given the state before it and the action (A,) that led to it.
+
+        A state with none before it is given, not foretold: it is known all at once.
+        """
+        before = state if previous is None else previous
         actions = None if action is None else np.asarray(action)[None]
-        return self._states(state[None], before, actions, loss=loss)
+        return self._states(state[None], before[None], actions, loss=loss)
 
     def act(self, action: np.ndarray, state: np.ndarray, *, loss: bool) -> Packed:
         """One action (A,) or a number, taken in `state` (S * E,)."""
@@ -101,7 +109,7 @@ class Layout:
     def _states(
         self,
         states: np.ndarray,
-        previous: np.ndarray | None,
+        previous: np.ndarray,
         actions: np.ndarray | None,
         *,
         loss: bool,
@@ -109,7 +117,7 @@ class Layout:
         """States (N, S * E) one after the other, without actions between them."""
         count, slots = len(states), self.num_slots
         values = states.reshape(count, slots, self.slot_dim).astype(np.float32)
-        before = np.zeros_like(values) if previous is None else previous.reshape(values.shape)
+        before = previous.reshape(values.shape)
         length = count * slots
         given: dict[str, np.ndarray] = {}
         if actions is not None:
@@ -133,16 +141,18 @@ class Layout:
         *,
         ended: bool,
         loss: bool,
-        first_state: bool = True,
+        held: np.ndarray | None = None,
     ) -> Packed:
         """States (T + 1, D) and actions (T,) or (T, A) in turn.
 
         Args:
-            ended: whether the goal was reached at the end.
-            loss: whether states and actions are to be predicted.
-            first_state: whether the first state is too, which nothing but the prompt foretells.
+            ended: whether the goal is reached at the end.
+            loss: whether actions and the states that they lead to are to be predicted; nothing
+                foretells the first state.
+            held: (T + 1, G) bool, which training goals hold in every state, where that is to be
+                recognised.
         """
-        first = self.state(observations[0], loss=loss and first_state)
+        first = self.state(observations[0], loss=False)
         later = self._states(observations[1:], observations[:-1], actions, loss=loss)
         num_steps, slots = len(actions), self.num_slots
         acts = self._blank(
@@ -156,10 +166,12 @@ class Layout:
         places = np.arange(num_steps * slots).reshape(num_steps, slots) + num_steps
         turns = np.concatenate([np.arange(num_steps)[:, None], places], axis=1).ravel()
         packed = join([first, take(join([acts, later]), turns)])
+        last_slots = np.arange(num_steps + 1) * (slots + 1) + slots - 1
+        if held is not None:
+            packed.held[last_slots] = held
         if loss:
-            last_slots = np.arange(num_steps + 1) * (slots + 1) + slots - 1
             packed.stop[last_slots] = CONTINUE
-            packed.stop[last_slots[-1]] = STOP if ended else UNKNOWN
+            packed.stop[last_slots[-1]] = STOP if ended else CONTINUE
         return packed
 
     def _blank(self, length: int, **given: np.ndarray) -> Packed:
@@ -173,6 +185,7 @@ class Layout:
             "acted": np.zeros(length, bool),
             "loss": np.zeros(length, bool),
             "stop": np.full(length, UNKNOWN, np.int64),
+            "held": np.full((length, self.num_goals), UNKNOWN, np.int8),
         }
         return Packed(**(arrays | given))
 
@@ -198,7 +211,7 @@ def collate(sequences: Sequence[Packed]) -> Packed:
     arrays = {}
     for name in Packed.__dataclass_fields__:
         rows = [getattr(sequence, name) for sequence in sequences]
-        fill = UNKNOWN if name == "stop" else 0
+        fill = UNKNOWN if name in ("stop", "held") else 0
         out = np.full((len(rows), length, *rows[0].shape[1:]), fill, rows[0].dtype)
         for row, values in zip(out, rows, strict=True):
             row[: len(values)] = values

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from envs.world import Spaces
-from kalm.heads import BinnedHead, NumberEncoder, RegressionHead, Trunk, draw
+from kalm.heads import (
+    BinnedHead,
+    NumberEncoder,
+    RegressionHead,
+    RelationEncoder,
+    Trunk,
+    draw,
+)
 from kalm.layout import UNKNOWN, Kind, Layout, Packed
 
 
@@ -28,11 +35,13 @@ class GroundingConfig:
     state_head: str = "binned"  # "binned": distribution of the change; "regression" (the paper)
     num_bins: int = 161  # bins of the change of one number
     num_frequencies: int = 6  # Fourier octaves of the state encoder; 0 keeps plain numbers
+    relation_width: int = 32  # features of a pair of slots; 0 encodes all slots together
     trunk_width: int = 512  # units of the network under the heads; 0 leaves it out (the paper)
     state_weight: float = 0.5  # weight of the state loss
     action_weight: float = 0.5  # weight of the action loss
     token_weight: float = 1.0  # weight of the loss on words
     stop_weight: float = 0.2  # weight of the end-of-rollout loss
+    goal_weight: float = 0.1  # weight of recognising training goals in states; 0 leaves it out
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -64,10 +73,10 @@ class StateScale:
         return cls(tuple(states.mean(0).tolist()), tuple(scale.tolist()), float(limit))
 
 
-def make_layout(spaces: Spaces, positions: str) -> Layout:
+def make_layout(spaces: Spaces, positions: str, num_goals: int = 0) -> Layout:
     """The layout of a world's rollouts with one position per entity or per state."""
     num_slots = spaces.num_entities if positions == "entity" else 1
-    return Layout(num_slots, spaces.observation_dim // num_slots, spaces.action_dim or 1)
+    return Layout(num_slots, spaces.observation_dim // num_slots, spaces.action_dim or 1, num_goals)
 
 
 class GroundedModel(nn.Module):
@@ -85,15 +94,20 @@ class GroundedModel(nn.Module):
         config: GroundingConfig,
         scale: StateScale,
         world_name: str,
+        num_goals: int = 0,
     ) -> None:
         super().__init__()
         self.backbone, self.tokenizer = backbone, tokenizer
         self.spaces, self.config, self.scale, self.world_name = spaces, config, scale, world_name
-        self.layout = make_layout(spaces, config.positions)
+        self.layout = make_layout(spaces, config.positions, num_goals)
         hidden = backbone.config.hidden_size
         slots, numbers = self.layout.num_slots, self.layout.slot_dim
         self.state_encoder = NumberEncoder(numbers, hidden, config.num_frequencies)
-        self.hint_encoder = NumberEncoder(slots * numbers, hidden, config.num_frequencies)
+        self.hint_encoder: RelationEncoder | NumberEncoder = (
+            RelationEncoder(slots, numbers, hidden, config.num_frequencies, config.relation_width)
+            if config.relation_width and slots > 1
+            else NumberEncoder(slots * numbers, hidden, config.num_frequencies)
+        )
         self.slot_embedding = nn.Embedding(slots, hidden)
         self.action_encoder: nn.Module = (
             nn.Embedding(spaces.num_actions, hidden)
@@ -111,6 +125,7 @@ class GroundedModel(nn.Module):
             else BinnedHead(hidden, self.layout.action_width, 41, 1.0)
         )
         self.stop_head = nn.Linear(hidden, 1)
+        self.goal_head = nn.Linear(hidden, num_goals) if num_goals else None
         self.trunk = Trunk(hidden, config.trunk_width) if config.trunk_width else None
         # All parts of an input have unit scale, then that of words: none drowns the others.
         words = backbone.get_input_embeddings().weight.detach()
@@ -152,18 +167,29 @@ class GroundedModel(nn.Module):
             actions = self.action_encoder(batch.action[..., 0].long())
         else:
             actions = self.action_encoder(batch.action)
-        rollout = self.hint_encoder(self.relative(batch.hint))
+        rollout = self._encode_hint(batch)
         rollout = rollout + torch.where(kind == Kind.STATE, states, 0.0)
         rollout = rollout + torch.where(batch.acted[..., None], actions, 0.0)
         rollout = (rollout * self.word_scale).to(words.dtype)
         return torch.where(kind == Kind.TEXT, words, rollout)
 
-    def relative(self, hint: Tensor) -> Tensor:
-        """Scaled hints (..., S * E): the first slot's numbers, and the others' against them."""
-        slots = hint.reshape(*hint.shape[:-1], self.layout.num_slots, self.layout.slot_dim)
-        first = (slots[..., :1, :] - self.offset) / self.unit
-        others = (slots[..., 1:, :] - slots[..., :1, :]) / self.unit
-        return torch.cat([first, others], dim=-2).flatten(-2)
+    def _encode_hint(self, batch: "Tensors") -> Tensor:
+        """Embeddings (B, L, H) of the latest known state."""
+        slots = batch.hint.reshape(*batch.hint.shape[:-1], self.layout.num_slots, -1)
+        scaled = (slots - self.offset) / self.unit
+        if isinstance(self.hint_encoder, RelationEncoder):
+            following = (batch.slot + 1) % self.layout.num_slots
+            first = torch.where(batch.kind == Kind.STATE, following, 0)
+            related: Tensor = self.hint_encoder(scaled, first)
+            return related
+        relative = torch.cat([scaled[..., :1, :], scaled[..., 1:, :] - scaled[..., :1, :]], dim=-2)
+        encoded: Tensor = self.hint_encoder(relative.flatten(-2))
+        return encoded
+
+    def outer_parts(self) -> list[nn.Module]:
+        """Everything outside the language model's blocks: encoders, heads, the output of words."""
+        own = [module for name, module in self.named_children() if name != "backbone"]
+        return [self.backbone.get_output_embeddings(), *own]
 
     def decoder(self) -> Any:
         """The backbone without its language head, adapters included."""
@@ -177,6 +203,13 @@ class GroundedModel(nn.Module):
         output = self.decoder()(inputs_embeds=embedded, use_cache=False)
         return self.read_out(output.last_hidden_state, embedded, batch.kind)
 
+    def _hidden_and_middle(self, batch: "Tensors") -> tuple[Tensor, Tensor]:
+        """`hidden`, and the hidden states (B, L, H) of the layer half way up."""
+        embedded = self.embed(batch)
+        output = self.decoder()(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
+        middle = output.hidden_states[len(output.hidden_states) // 2]
+        return self.read_out(output.last_hidden_state, embedded, batch.kind), middle
+
     def read_out(self, hidden: Tensor, embedded: Tensor, kind: Tensor) -> Tensor:
         """Last hidden states (B, L, H), at positions of a rollout with the trunk's help."""
         if self.trunk is None:
@@ -186,9 +219,20 @@ class GroundedModel(nn.Module):
 
     def forward(self, batch: "Tensors") -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""
-        hidden = self.hidden(batch)
+        hidden, middle = self._hidden_and_middle(batch)
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.losses(hidden, batch)
+            return self.losses(hidden, batch) | self._goal_losses(middle, batch)
+
+    def _goal_losses(self, middle: Tensor, batch: "Tensors") -> dict[str, Tensor]:
+        """Sum and count of recognising, in a middle layer, which training goals a state meets."""
+        if self.goal_head is None:
+            return {"goal_sum": middle.new_zeros(()), "goal_count": middle.new_zeros(())}
+        rows = batch.held[..., 0] != UNKNOWN
+        logits = self.goal_head(middle[rows].float())
+        losses = functional.binary_cross_entropy_with_logits(
+            logits, batch.held[rows].float(), reduction="sum"
+        )
+        return {"goal_sum": losses, "goal_count": rows.sum()}
 
     def losses(self, hidden: Tensor, batch: "Tensors") -> dict[str, Tensor]:
         """`NAME_sum` and `NAME_count` for state, action, token and stop."""
@@ -270,6 +314,7 @@ class Tensors:
     acted: Tensor
     loss: Tensor
     stop: Tensor
+    held: Tensor
 
     @classmethod
     def of(cls, packed: Packed, device: torch.device | str = "cpu") -> "Tensors":
@@ -292,6 +337,7 @@ def total_loss(sums: dict[str, Tensor], config: GroundingConfig) -> Tensor:
         "action": config.action_weight,
         "token": config.token_weight,
         "stop": config.stop_weight,
+        "goal": config.goal_weight,
     }
     parts = [
         weight * sums[f"{name}_sum"] / sums[f"{name}_count"].clamp(min=1)

@@ -108,6 +108,7 @@ def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str
         "base_model": base_model,
         "spaces": asdict(model.spaces),
         "config": asdict(model.config),
+        "num_goals": model.layout.num_goals,
         "scale": asdict(model.scale),
         "part": part,
         "base_fingerprint": fingerprint(model.backbone) if part == "adapter" else None,
@@ -174,6 +175,7 @@ def load_grounded(folder: Path, *, world_name: str | None = None) -> GroundedMod
         GroundingConfig(**description["config"]),
         StateScale(tuple(scale["offset"]), tuple(scale["scale"]), scale["limit"]),
         description["world"],
+        description["num_goals"],
     )
     _load_heads(model, folder)
     return model.eval()

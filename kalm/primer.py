@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from envs.world import Goal
 from kalm import prompts
+from kalm.optimizers import make_optimizers
 from kalm.tokenizer import build_tokenizer, encode
 
 NAME = "embedded base model, primed on generated text only"
@@ -217,7 +218,11 @@ def _prime(
         for epoch in range(config.epochs)
         for batch in _batches(samples, config.batch_tokens, np.random.default_rng([seed, 2, epoch]))
     ]
-    optimizers = _optimizers(model, config.learning_rate)
+    # With AdamW alone the model needs several times the texts to keep the balls of a conjunction
+    # apart (12,000 pairs, width 128: 41 against 99 of 100 two-goal conjunctions divided rightly).
+    optimizers = make_optimizers(
+        model, "muon", config.learning_rate, outer=[model.lm_head], betas=(0.9, 0.98)
+    )
     losses = []
     model.train()
     for step, batch in enumerate(batches):
@@ -237,29 +242,6 @@ def _prime(
         on_progress(step + 1, len(batches), losses[-1])
     model.eval()
     return len(batches), float(np.mean(losses[-max(1, len(losses) // 20) :]))
-
-
-def _optimizers(model: Any, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for everything else.
-
-    With AdamW alone the model needs several times the texts to keep the balls of a conjunction
-    apart (12,000 pairs, width 128: 41 against 99 of 100 two-goal conjunctions divided rightly).
-    """
-    matrices: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inside = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
-        (matrices if inside else others).append(parameter)
-    return [
-        torch.optim.Muon(
-            matrices,
-            lr=learning_rate,
-            momentum=0.9,
-            weight_decay=0.01,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
-    ]
 
 
 def _batches(

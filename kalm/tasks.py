@@ -25,10 +25,10 @@ Encode = Callable[[str], list[int]]
 class TaskWeights:
     """Relative frequency of every fine-tuning task in the stream."""
 
-    generation: float = 0.45  # goal -> rollout
-    dynamics: float = 0.2  # states and actions -> next states
+    generation: float = 0.4  # goal -> rollout
+    dynamics: float = 0.15  # states and actions -> next states
     consequence: float = 0.05  # goal, first state -> last state
-    explanation: float = 0.2  # rollout -> goal
+    explanation: float = 0.3  # rollout -> goals
     decomposition: float = 0.1  # goal -> simpler goals, text only
 
     def __post_init__(self) -> None:
@@ -72,12 +72,16 @@ class RolloutSet:
         self._keep_clear_progress()
 
     def _keep_clear_progress(self) -> None:
-        """Clips progress to what is typical, and drops what is less than a quarter of it."""
+        """Clips progress to what is typical, and drops what is less than a quarter of it.
+
+        A step that reaches its goal is typical progress, whatever the potential says.
+        """
         sample = np.concatenate([p[p > 0] for p in self.progress[:2000]])
         typical = float(np.quantile(sample, 0.8)) if len(sample) else 1.0
-        for progress in self.progress:
+        for held, progress in zip(self.held, self.progress, strict=True):
             np.clip(progress, 0.0, typical, out=progress)
             progress[progress < 0.25 * typical] = 0.0
+            progress[held[1:] & ~held[:-1]] = typical
 
     def __len__(self) -> int:
         """Number of rollouts N."""
@@ -88,6 +92,11 @@ class RolloutSet:
         held = self.held[index]
         fresh = held[1:].any(0) & ~held[0]
         return [(int(goal), int(held[1:, goal].argmax()) + 1) for goal in np.flatnonzero(fresh)]
+
+    def reached_last(self, index: int, first: int, end: int) -> np.ndarray:
+        """Goals that state `end` is the first to meet of states `first` to `end`."""
+        held = self.held[index]
+        return np.flatnonzero(held[end] & ~held[first:end].any(0))
 
 
 def _by_spec(goals: Sequence[Goal]) -> dict[tuple[int, ...], list[str]]:
@@ -129,20 +138,19 @@ class TaskStream:
         seed: int,
         max_steps: int = 12,
         dynamics_steps: int = 6,
-        predict_first_state: bool = False,
+        explained_goals: int = 4,
     ) -> None:
         """Args:
         knowledge: question and answer pairs for decomposition; may be empty.
         prompt, encode: words to token ids, with and without a beginning-of-text token.
         max_steps: longest stretch of a rollout in one sample.
         dynamics_steps: longest stretch in a dynamics sample; 1 in the paper.
-        predict_first_state: also predict a rollout's first state, as the paper does; imagination
-            starts from given states and never needs it.
+        explained_goals: most goals that an explanation names; 1 in the paper.
         """
         self.rollouts, self.knowledge, self.layout = rollouts, knowledge, layout
         self.prompt, self.encode, self.end_token = prompt, encode, end_token
         self.seed, self.max_steps, self.dynamics_steps = seed, max_steps, dynamics_steps
-        self.predict_first_state = predict_first_state
+        self.explained_goals = explained_goals
         self.probabilities = weights.probabilities()
         if not knowledge:
             self.probabilities[prompts.TASKS.index("decomposition")] = 0.0
@@ -163,14 +171,13 @@ class TaskStream:
         if task == "decomposition":
             question, answer = self.knowledge[int(rng.integers(len(self.knowledge)))]
             return task, self._answer(self.layout.text(self.prompt(question)), answer)
-        episode = self.rollouts.episodes[index]
         sequence = None
         if task == "generation":
             sequence = self._generation(index, rng)
         elif task in ("consequence", "explanation"):
             sequence = self._reached(task, index, rng)
         if sequence is None:
-            return "dynamics", self._dynamics(episode, rng)
+            return "dynamics", self._dynamics(index, rng)
         return task, sequence
 
     def _length(self, longest: int, rng: np.random.Generator) -> int:
@@ -198,7 +205,7 @@ class TaskStream:
             episode.actions[first : last + 1],
             ended=bool(self.rollouts.held[index][last + 1, goal]),
             loss=True,
-            first_state=self.predict_first_state,
+            held=self._held(index, first, last + 1),
         )
         rollout.loss[rollout.kind == Kind.ACTION] = progress[first : last + 1, goal] > 0
         words = prompts.generation_prompt(self._words(goal, rng))
@@ -211,17 +218,29 @@ class TaskStream:
             return None
         goal, end = reached[int(rng.integers(len(reached)))]
         first = end - self._length(end, rng)
-        episode, words = self.rollouts.episodes[index], self._words(goal, rng)
+        episode = self.rollouts.episodes[index]
         observations = episode.observations[first : end + 1]
         if task == "consequence":
-            return self._consequence(words, observations)
-        return self._explanation(words, observations, episode.actions[first:end])
+            return self._consequence(self._words(goal, rng), observations)
+        goals = self.rollouts.reached_last(index, first, end)[: self.explained_goals]
+        plain = [self.rollouts.goals[self.rollouts.specs[goal]][0] for goal in goals]
+        question = explanation_question(
+            *(self.layout, self.prompt, self.encode, observations, episode.actions[first:end]),
+            held=self._held(index, first, end),
+        )
+        return self._answer(question, prompts.join_subgoals(plain))
 
-    def _dynamics(self, episode: Episode, rng: np.random.Generator) -> Packed:
+    def _held(self, index: int, first: int, last: int) -> np.ndarray | None:
+        """Which goals hold in states `first` to `last` of a rollout, where that is learned."""
+        return self.rollouts.held[index][first : last + 1] if self.layout.num_goals else None
+
+    def _dynamics(self, index: int, rng: np.random.Generator) -> Packed:
+        episode = self.rollouts.episodes[index]
         step = int(rng.integers(len(episode)))
         end = min(step + self.dynamics_steps, len(episode))
         states, actions = episode.observations[step : end + 1], episode.actions[step:end]
-        rollout = self.layout.rollout(states, actions, ended=False, loss=False)
+        held = self._held(index, step, end)
+        rollout = self.layout.rollout(states, actions, ended=False, loss=False, held=held)
         rollout.loss[:] = rollout.kind == Kind.STATE
         rollout.loss[: self.layout.num_slots] = False
         return join([self.layout.text(self.prompt(prompts.DYNAMICS)), rollout])
@@ -232,16 +251,29 @@ class TaskStream:
         start = layout.state(first, loss=False)
         return join([words, start, layout.state(last, first, loss=True)])
 
-    def _explanation(self, goal: str, observations: np.ndarray, actions: np.ndarray) -> Packed:
-        before = join(
-            [
-                self.layout.text(self.prompt(prompts.BEFORE_EXPLANATION)),
-                self.layout.rollout(observations, actions, ended=True, loss=False),
-                self.layout.text(self.encode(prompts.AFTER_EXPLANATION)),
-            ]
-        )
-        return self._answer(before, goal)
-
     def _answer(self, before: Packed, answer: str) -> Packed:
         tokens = [*self.encode(answer), self.end_token]
         return join([before, self.layout.text(tokens, loss=True)])
+
+
+def explanation_question(
+    layout: Layout,
+    prompt: Encode,
+    encode: Encode,
+    observations: np.ndarray,
+    actions: np.ndarray,
+    held: np.ndarray | None = None,
+) -> Packed:
+    """A rollout between the words that ask for its goal.
+
+    Its last state comes twice: the second time each position knows all of it, not only the slots
+    before it, which is what relations between slots are read from.
+    """
+    return join(
+        [
+            layout.text(prompt(prompts.BEFORE_EXPLANATION)),
+            layout.rollout(observations, actions, ended=True, loss=False, held=held),
+            layout.state(observations[-1], loss=False),
+            layout.text(encode(prompts.AFTER_EXPLANATION)),
+        ]
+    )

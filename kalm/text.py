@@ -7,8 +7,9 @@ import torch
 from envs.episode import Episode
 from kalm import prompts
 from kalm.decoding import SlotDecoder, words
-from kalm.layout import Packed, join
+from kalm.layout import Packed
 from kalm.model import GroundedModel
+from kalm.tasks import explanation_question
 
 
 @torch.inference_mode()
@@ -60,20 +61,15 @@ def decompose(model: GroundedModel, goals: Sequence[str]) -> list[list[str]]:
     return [prompts.split_subgoals(found[goal]) for goal in goals]
 
 
-def explain(model: GroundedModel, episodes: Sequence[Episode]) -> list[str]:
-    """The goal that the model reads out of each rollout.
+def explain(model: GroundedModel, episodes: Sequence[Episode]) -> list[list[str]]:
+    """The goals that each rollout's last step reached, in the words of the model.
 
-    Source: KALM section 4.2 (rollout explanation).
+    Source: KALM section 4.2 (rollout explanation), which names one goal.
     """
-    layout = model.layout
     questions = [
-        join(
-            [
-                layout.text(model.prompt(prompts.BEFORE_EXPLANATION)),
-                layout.rollout(episode.observations, episode.actions, ended=True, loss=False),
-                layout.text(model.encode_text(prompts.AFTER_EXPLANATION)),
-            ]
+        explanation_question(
+            model.layout, model.prompt, model.encode_text, episode.observations, episode.actions
         )
         for episode in episodes
     ]
-    return answer(model, questions, max_tokens=32)
+    return [prompts.split_subgoals(text) for text in answer(model, questions)]

@@ -207,6 +207,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[GroundedModel, Loss
     return run(tmp_path_factory.mktemp("whole") / "run")
 
 
+def test_muon_resumes_to_bitwise_equal_weights(tmp_path: Path) -> None:
+    config = replace(CONFIG, optimizer="muon")
+    whole, _ = run(tmp_path / "whole", config)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", config, on_samples=interrupt_at(3))
+    resumed, _ = run(tmp_path / "run", config)
+    assert equal_weights(resumed, whole)
+    assert not equal_weights(resumed, run(tmp_path / "adamw")[0])
+
+
 @pytest.mark.parametrize("steps", [(3,), (2, 5)])
 def test_an_interrupted_run_resumes_to_bitwise_equal_weights(
     steps: tuple[int, ...], whole: tuple[GroundedModel, Losses], tmp_path: Path
@@ -444,6 +454,11 @@ def test_fewer_rollouts_than_a_batch_are_refused(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_divided_is_refused_with_its_flags() -> None:
     with pytest.raises(ValueError, match=r"--batch-size \(4\).*--accumulation-steps \(3\)"):
         FinetuneConfig(batch_size=4, accumulation_steps=3)
+
+
+def test_an_unknown_optimizer_is_refused_with_those_known() -> None:
+    with pytest.raises(ValueError, match="--optimizer among muon, adamw, got `sgd`"):
+        FinetuneConfig(optimizer="sgd")
 
 
 def test_an_unknown_schedule_is_refused() -> None:

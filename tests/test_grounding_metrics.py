@@ -96,15 +96,15 @@ def test_explanations_are_judged_by_meaning_by_truth_and_by_words(
     false = next(
         g.text for g in goals.values() if g.spec[:3] == (source, direction ^ 1, target)
     )  # fmt: skip
-    answers = [episode.goal, same, mirrored, false, "Who knows?"]
+    answers = [[episode.goal, mirrored], [same], [mirrored], [false], ["Who knows?"], []]
 
-    def scripted(model: GroundedModel, episodes: Sequence[Episode]) -> list[str]:
+    def scripted(model: GroundedModel, episodes: Sequence[Episode]) -> list[list[str]]:
         return answers
 
     monkeypatch.setattr("kalm.metrics.explain", scripted)
-    numbers = explanation_metrics(world, grounded(), [episode] * 5)
-    assert numbers == {
-        "explanation_exact": 2 / 5,
-        "explanation_achieved": 3 / 5,
-        "explanation_known": 4 / 5,
+    numbers = explanation_metrics(world, grounded(), [episode] * 6)
+    assert numbers == {  # seven answers, one of them empty, to six rollouts
+        "explanation_asked": 2 / 6,
+        "explanation_achieved": 4 / 7,
+        "explanation_known": 5 / 7,
     }

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from kalm.heads import BinnedHead, RegressionHead, draw, fourier
+from kalm.heads import BinnedHead, RegressionHead, RelationEncoder, draw, fourier
 
 
 def head_with(logits: list[float], limit: float) -> BinnedHead:
@@ -118,3 +118,39 @@ def test_the_regression_loss_is_the_mean_squared_error_of_the_change() -> None:
     # Errors 1 - 0.5 = 0.5 and -1 - 1 = -2: (0.25 + 4) / 2 = 2.125.
     assert head.loss(HIDDEN, torch.tensor([[0.5, 1.0]])).item() == pytest.approx(2.125)
     assert head.sample(HIDDEN, torch.zeros(1, 2), 1.0).tolist() == [[1.0, -1.0]]
+
+
+def relation_encoder(num_slots: int = 3) -> RelationEncoder:
+    torch.manual_seed(0)
+    return RelationEncoder(num_slots, slot_dim=2, hidden_size=16, num_frequencies=1, width=4)
+
+
+def test_the_order_in_which_slots_are_given_changes_nothing_but_what_comes_next() -> None:
+    encoder = relation_encoder()
+    state = torch.randn(3, 2)
+    pairs: list[torch.Tensor] = []
+    encoder.relation.register_forward_hook(lambda module, inputs, output: pairs.append(output))
+    for following in range(3):
+        encoder(state.roll(-following, dims=0), torch.tensor(following))
+    # Rows: three slots against the next one, then the pairs (0, 1), (0, 2), (1, 2).
+    for features in pairs[1:]:
+        torch.testing.assert_close(features[3:], pairs[0][3:])
+    assert not torch.allclose(pairs[0][:3], pairs[1][:3])
+
+
+def test_a_relation_looks_the_same_wherever_its_pair_is() -> None:
+    encoder = relation_encoder(2)
+    seen: list[torch.Tensor] = []
+    encoder.relation.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    state = torch.tensor([[0.0, 0.25], [0.5, 0.25]])
+    encoder(state, torch.tensor(0))
+    encoder(state + 0.125, torch.tensor(0))
+    torch.testing.assert_close(seen[0], seen[1])
+    assert not torch.allclose(encoder(state, torch.tensor(0)), encoder(-state, torch.tensor(0)))
+
+
+def test_embeddings_of_states_have_unit_scale() -> None:
+    embedded = relation_encoder()(torch.randn(50, 3, 2) * 10, torch.zeros(50, dtype=torch.long))
+    torch.testing.assert_close(
+        embedded.std(dim=-1, correction=0), torch.ones(50), atol=1e-3, rtol=0
+    )

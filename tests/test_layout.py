@@ -25,14 +25,14 @@ def test_a_rollout_of_two_steps_and_two_slots_is_laid_out_as_by_hand() -> None:
     assert packed.slot.tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
     assert packed.value[:, 0].tolist() == [1, 2, 0, 3, 4, 0, 5, 6]
     assert packed.token.tolist() == [0] * 8
-    assert packed.loss.all()
+    assert packed.loss.tolist() == [False, False, True, True, True, True, True, True]
 
 
 def test_a_hint_is_the_latest_known_state_and_the_slot_that_comes_next_stands_first() -> None:
     packed = PAIR.rollout(STATES, ACTIONS, ended=True, loss=True)
-    # After s00 = 1 comes slot 1, of which nothing is known yet: (0, 1). After s01 the state (1, 2)
-    # is whole, and a0 is taken in it. After s10 = 3 comes slot 1, which was 2: (2, 3).
-    hints = [(0, 1), (1, 2), (1, 2), (2, 3), (3, 4), (3, 4), (4, 5), (5, 6)]
+    # The first state (1, 2) is given: all of it is known at once, and after s00 comes slot 1. a0 is
+    # taken in the state before it. After s10 = 3 comes slot 1, which was 2: (2, 3).
+    hints = [(2, 1), (1, 2), (1, 2), (2, 3), (3, 4), (3, 4), (4, 5), (5, 6)]
     assert [tuple(hint) for hint in packed.hint.tolist()] == hints
 
 
@@ -48,15 +48,22 @@ def test_the_end_is_told_after_the_last_slot_of_every_state() -> None:
     assert packed.stop.tolist() == [_, CONTINUE, _, _, CONTINUE, _, _, STOP]
 
 
-def test_a_cut_rollout_does_not_teach_whether_it_ended() -> None:
+def test_a_rollout_that_stops_short_of_its_goal_goes_on() -> None:
     packed = PAIR.rollout(STATES, ACTIONS, ended=False, loss=True)
     _ = UNKNOWN
-    assert packed.stop.tolist() == [_, CONTINUE, _, _, CONTINUE, _, _, _]
+    assert packed.stop.tolist() == [_, CONTINUE, _, _, CONTINUE, _, _, CONTINUE]
 
 
-def test_the_first_state_can_be_left_unpredicted() -> None:
-    packed = PAIR.rollout(STATES, ACTIONS, ended=True, loss=True, first_state=False)
-    assert packed.loss.tolist() == [False, False, True, True, True, True, True, True]
+def test_goals_that_hold_are_marked_after_the_last_slot_of_every_state() -> None:
+    layout = Layout(num_slots=2, slot_dim=1, action_width=1, num_goals=2)
+    held = np.array([[False, True], [True, True], [False, False]])
+    packed = layout.rollout(STATES, ACTIONS, ended=False, loss=False, held=held)
+    unknown = [UNKNOWN, UNKNOWN]
+    assert packed.held.tolist() == [
+        *(unknown, [0, 1], unknown),
+        *(unknown, [1, 1], unknown),
+        *(unknown, [0, 0]),
+    ]
 
 
 def test_a_rollout_without_loss_predicts_nothing() -> None:
@@ -78,7 +85,7 @@ def test_a_rollout_is_its_states_and_actions_one_after_the_other(
     rng = np.random.default_rng(0)
     states = rng.normal(size=(steps + 1, slots * numbers)).astype(np.float32)
     actions = rng.normal(size=(steps, width)).astype(np.float32)
-    pieces = [layout.state(states[0], loss=True)]
+    pieces = [layout.state(states[0], loss=False)]
     for step in range(steps):
         pieces.append(layout.act(actions[step], states[step], loss=True))
         pieces.append(layout.state(states[step + 1], states[step], actions[step], loss=True))

@@ -70,8 +70,8 @@ def test_losses_are_counted_exactly_where_they_are_wanted() -> None:
     episode = toy_episodes()[0]
     sums = model(Tensors.of(collate([sequence(model, episode)])))
     steps, slots = len(episode), 3
-    # Every slot of the T + 1 states, T actions, two words; after each state whether it ends.
-    assert int(sums["state_count"]) == (steps + 1) * slots
+    # Every slot of the T states after the first, T actions; after each state whether it ends.
+    assert int(sums["state_count"]) == steps * slots
     assert int(sums["action_count"]) == steps
     assert int(sums["token_count"]) == len(model.encode_text("disc disc"))
     assert int(sums["stop_count"]) == steps + 1
@@ -93,10 +93,13 @@ def test_any_grouping_of_samples_gives_the_same_sums() -> None:
 def test_the_weighted_loss_of_known_sums_is_as_by_hand() -> None:
     sums = {"state_sum": 6.0, "state_count": 3.0, "action_sum": 5.0, "action_count": 5.0}
     sums |= {"token_sum": 8.0, "token_count": 2.0, "stop_sum": 0.0, "stop_count": 0.0}
-    config = GroundingConfig(state_weight=0.5, action_weight=0.5, token_weight=1.0)
-    # 0.5 * 6/3 + 0.5 * 5/5 + 1 * 8/2 + 0 = 5.5; nothing to end costs nothing.
+    sums |= {"goal_sum": 12.0, "goal_count": 4.0}
+    config = GroundingConfig(
+        state_weight=0.5, action_weight=0.5, token_weight=1.0, goal_weight=0.25
+    )
+    # 0.5 * 6/3 + 0.5 * 5/5 + 1 * 8/2 + 0 + 0.25 * 12/4 = 6.25; nothing to end costs nothing.
     loss = total_loss({name: torch.tensor(value) for name, value in sums.items()}, config)
-    assert float(loss) == 5.5
+    assert float(loss) == 6.25
 
 
 def test_a_state_head_that_predicts_no_change_copies_the_hint() -> None:

@@ -112,7 +112,7 @@ def test_the_smallest_preset_gives_every_row_on_every_level(
     protocols = {row.protocol for row in results.rows if row.agent.startswith("real+imagined")}
     assert protocols == {"target"}
     assert "real" in results.fidelity["violations/any"]
-    assert "explanation_exact" in results.grounding or "action_agreement" in results.grounding
+    assert "explanation_asked" in results.grounding or "action_agreement" in results.grounding
 
 
 def test_the_smallest_preset_leaves_everything_that_a_reader_needs(

@@ -47,12 +47,6 @@ def test_generation_predicts_every_state_but_the_first_and_no_words() -> None:
         assert packed.loss[packed.kind == Kind.ACTION][-1]
 
 
-def test_generation_predicts_the_first_state_when_asked_as_the_paper_does() -> None:
-    stream = task_stream(MODEL, only="generation", predict_first_state=True)
-    _, packed = stream.sample(0, 0)
-    assert packed.loss[packed.kind == Kind.STATE].all()
-
-
 def test_dynamics_predicts_the_states_after_an_action_and_nothing_else() -> None:
     for packed in samples("dynamics"):
         seen = np.cumsum(packed.kind == Kind.ACTION) > 0
@@ -92,13 +86,26 @@ def test_an_answer_is_predicted_word_by_word_to_its_end_and_its_question_is_not(
         assert (packed.stop == UNKNOWN).all()
 
 
-def test_an_explanation_answers_with_a_training_goal_that_the_rollout_reached() -> None:
-    texts = {goal.text for goal in toy().goals("train")}
+def test_an_explanation_names_the_training_goals_that_the_last_step_reached() -> None:
+    goals = {goal.text: goal.spec for goal in toy().goals("train")}
+    first_texts = {spec: text for text, spec in reversed(goals.items())}
+    several = 0
     for packed in samples("explanation"):
         text = words(packed)
         assert text.startswith("<bos>" + prompts.BEFORE_EXPLANATION + prompts.AFTER_EXPLANATION)
         answer = tokenizer().decode(packed.token[packed.loss][:-1])
-        assert answer in texts
+        named = prompts.split_subgoals(answer)
+        states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)[:-1]
+        still = np.zeros(len(states) - 1, np.int64)
+        reached = [
+            text
+            for text in first_texts.values()
+            if holds(text, states, still) == [False] * (len(states) - 1) + [True]
+        ]
+        assert set(named) <= set(reached)
+        assert len(named) == min(len(reached), 4)
+        several += len(named) > 1
+    assert several
 
 
 def test_a_decomposition_is_one_of_the_given_questions_with_its_answer() -> None:
@@ -189,7 +196,7 @@ def test_a_generated_stretch_ends_where_its_goal_comes_to_hold_or_before() -> No
         held = holds(text, states, actions)
         assert not any(held[:-1])
         last_slots = np.flatnonzero((packed.kind == Kind.STATE) & (packed.slot == SLOTS - 1))
-        told = [CONTINUE] * (len(states) - 1) + [STOP if held[-1] else UNKNOWN]
+        told = [CONTINUE] * (len(states) - 1) + [STOP if held[-1] else CONTINUE]
         assert packed.stop[last_slots].tolist() == told
         assert (np.delete(packed.stop, last_slots) == UNKNOWN).all()
         ends.append(held[-1])
@@ -205,10 +212,34 @@ def test_hindsight_goals_hold_at_the_end_and_not_before(task: str) -> None:
         drawn, packed = stream.sample(0, index)
         if drawn != task:
             continue
-        (text,) = [goal for goal in goals if goal in words(packed)]
+        text = next(goal for goal in goals if goal in words(packed))
         states = packed.value[packed.kind == Kind.STATE].reshape(-1, SLOTS * 2)
+        if task == "explanation":  # shows its last state twice
+            assert np.array_equal(states[-1], states[-2])
+            states = states[:-1]
         held = holds(text, states, np.zeros(len(states) - 1, np.int64))
         assert held == [False] * (len(states) - 1) + [True]
+        checked += 1
+    assert checked > 15
+
+
+@pytest.mark.parametrize("task", ["generation", "dynamics", "explanation"])
+def test_every_state_is_marked_with_the_training_goals_that_hold_in_it(task: str) -> None:
+    specs = np.array(list({goal.spec: None for goal in toy().goals("train")}))
+    stream = task_stream(MODEL, only=task)
+    checked = 0
+    for index in range(24):
+        drawn, packed = stream.sample(0, index)
+        if drawn != task:
+            continue
+        marked = packed.held[:, 0] != UNKNOWN
+        states = packed.hint[marked].reshape(-1, SLOTS * 2)  # after its last slot: the whole state
+        rows = np.repeat(states, len(specs), axis=0)
+        every = np.tile(specs, (len(states), 1))
+        still = np.zeros(len(rows), np.int64)
+        true = toy().success(every, rows, still, rows).reshape(len(states), -1)
+        assert np.array_equal(packed.held[marked].astype(bool), true)
+        assert set(packed.slot[marked]) == {SLOTS - 1}
         checked += 1
     assert checked > 15
 

@@ -136,10 +136,10 @@ def test_a_rollout_is_explained_from_the_question_of_its_training_task(
     model = grounded()
     seen: list[Packed] = []
     monkeypatch.setattr(
-        "kalm.text.answer", lambda model, questions, **_: seen.extend(questions) or ["goal"]
+        "kalm.text.answer", lambda model, questions, **_: seen.extend(questions) or ["a ; b"]
     )
     episode = next(e for e in toy_episodes() if e.success and len(e) == 1)
-    assert explain(model, [episode]) == ["goal"]
+    assert explain(model, [episode]) == [["a", "b"]]
     # A rollout of one step cannot be cut, so every sample of it has the same question.
     sample = task_stream(model, [episode], only="explanation").sample(0, 0)[1]
     for name in ("kind", "token", "slot", "value", "hint", "action", "acted"):

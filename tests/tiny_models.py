@@ -117,11 +117,18 @@ def grounded(
     spread = 0.3 if settings.state_head == "binned" else 0.1  # regressed states run away sooner
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = GroundedModel(chosen, tokenizer(), world.spaces, settings, scale, name)
+        model = GroundedModel(
+            chosen, tokenizer(), world.spaces, settings, scale, name, num_goals=num_goals(name)
+        )
         for head in (model.action_head, model.state_head, model.stop_head):
             for parameter in head.parameters():
                 torch.nn.init.normal_(parameter, std=spread)
     return model.eval()
+
+
+def num_goals(name: str = "toy") -> int:
+    """How many different training goals a toy world has."""
+    return len({goal.spec for goal in toy(name).goals("train")})
 
 
 def task_stream(
