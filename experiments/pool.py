@@ -119,20 +119,17 @@ def _averaged(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _fidelity(seeds: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Measure -> group -> mean over seeds, of the first protocol that was imagined."""
-    for protocol in protocols(seeds):
+    """Measure -> group -> mean over seeds; groups of later protocols carry the protocol's name."""
+    table: dict[str, dict[str, float]] = {}
+    for place, protocol in enumerate(protocols(seeds)):
         files = [seed / fidelity_file(protocol) for seed in seeds]
         means = _averaged([json.loads(path.read_text()) for path in files if path.exists()])
-        table: dict[str, dict[str, float]] = {}
-        for name, value in means.items():
-            group, _, measure = name.partition("/")
-            table.setdefault(measure, {})[group] = value
-        groups = ("real", "imagined", "accepted")
-        return {
-            measure: {group: values[group] for group in groups if group in values}
-            for measure, values in table.items()
-        }
-    return {}
+        for group in ("real", "imagined", "accepted") if place == 0 else ("imagined", "accepted"):
+            column = group if place == 0 else f"{group}, {protocol}"
+            for name, value in means.items():
+                if name.startswith(f"{group}/"):
+                    table.setdefault(name.removeprefix(f"{group}/"), {})[column] = value
+    return table
 
 
 def protocols(seeds: Sequence[Path]) -> list[str]:

@@ -28,7 +28,7 @@ LEVEL_NOTES = {
     "easy": "One push of one entity to a side.",
     "hard": "Goals made of several goals.",
 }
-LOSS_NAMES = ("state_loss", "action_loss", "token_loss", "stop_loss")
+LOSS_NAMES = ("state_loss", "action_loss", "token_loss", "stop_loss", "goal_loss")
 
 
 @dataclass(frozen=True)

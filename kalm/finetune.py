@@ -180,6 +180,11 @@ class _Run:
             mixed_precision="bf16" if config.bf16 else "no",
             cpu=not torch.cuda.is_available(),
         )
+        if config.batch_size < self.accelerator.num_processes:
+            raise ValueError(
+                f"Expected --batch-size of at least one sample for each of "
+                f"{self.accelerator.num_processes} processes, got {config.batch_size}."
+            )
         self.config, self.folder, self.base_model = config, Path(folder), base_model
         self.batches, self.say = Batches(stream, config), on_message
         self.bare = model
@@ -199,6 +204,10 @@ class _Run:
         return self.folder / "checkpoints"
 
     def resume(self) -> None:
+        for name in ("best", "last"):  # killed between removing the old one and renaming
+            fresh, target = self.folder / f"{name}.new", self.folder / name
+            if self.accelerator.is_main_process and fresh.exists() and not target.exists():
+                fresh.rename(target)
         newest = newest_checkpoint(self.checkpoints, on_skip=self.say)
         if newest is None:
             return

@@ -294,6 +294,18 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_ignored(tmp_path: Path)
     assert "step-00000099" in said[0]
 
 
+def test_a_best_model_that_was_about_to_be_renamed_is_found_again(tmp_path: Path) -> None:
+    config = replace(CONFIG, validate_steps=2)
+    validation = task_stream(grounded(), toy_episodes()[:4])
+    with pytest.raises(Interrupted):
+        run(tmp_path, config, validation=validation, on_samples=interrupt_at(3))
+    (tmp_path / "best").rename(tmp_path / "best.new")
+    with pytest.raises(Interrupted):
+        run(tmp_path, config, validation=validation, on_samples=interrupt_at(3))
+    assert verify_model(tmp_path / "best") == []
+    assert not (tmp_path / "best.new").exists()
+
+
 def test_only_the_two_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     run(tmp_path / "run", replace(CONFIG, checkpoint_steps=1))
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())

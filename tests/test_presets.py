@@ -1,15 +1,18 @@
 """Every preset is sound, and the smallest one runs from nothing to a table."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from envs.store import EpisodeStore
+from experiments import pool
 from experiments.collect import CollectSettings
+from experiments.folders import fidelity_file
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.presets import PRESETS, Preset, toy
-from experiments.results import Results, load_results
+from experiments.results import Results, load_results, write_text
 from experiments.stage import done_stages
 from experiments.tracking import WandbConfig, read_metrics, read_seconds
 from experiments.train import agent_names
@@ -210,3 +213,15 @@ def _stop_after_collecting(folder: Path, preset: Preset) -> None:
 
 def _interrupted(*arguments: object, **options: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_the_fidelity_of_every_protocol_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "protocols", lambda seeds: ["target", "unseen"])
+    for seed, value in ((0, 0.25), (1, 0.75)):
+        for protocol, shift in (("target", 0.0), ("unseen", 0.125)):
+            numbers = {"real/coverage": 0.5, "accepted/coverage": value + shift}
+            write_text(tmp_path / str(seed) / fidelity_file(protocol), json.dumps(numbers))
+    table = pool._fidelity([tmp_path / "0", tmp_path / "1"])
+    assert table == {"coverage": {"real": 0.5, "accepted": 0.5, "accepted, unseen": 0.625}}
