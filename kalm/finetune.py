@@ -28,7 +28,7 @@ from kalm.checkpoints import (
 from kalm.layout import Packed, collate
 from kalm.model import GroundedModel, Tensors, total_loss
 from kalm.optimizers import OPTIMIZERS, make_optimizers
-from kalm.pretrained import save_grounded
+from kalm.pretrained import save_grounded, train_quickly
 from kalm.tasks import TaskStream
 
 Metrics = dict[str, float]
@@ -188,6 +188,7 @@ class _Run:
         self.config, self.folder, self.base_model = config, Path(folder), base_model
         self.batches, self.say = Batches(stream, config), on_message
         self.bare = model
+        train_quickly(model.backbone)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         optimizers = make_optimizers(
             model,

@@ -159,31 +159,41 @@ class GroundedModel(nn.Module):
 
     def embed(self, batch: "Tensors") -> Tensor:
         """Input embeddings (B, L, H)."""
-        words = self.backbone.get_input_embeddings()(batch.token)
-        kind = batch.kind[..., None]
-        states = self.state_encoder((batch.value - self.offset) / self.unit)
-        states = states + self.slot_embedding(batch.slot)
-        if self.spaces.num_actions:
-            actions = self.action_encoder(batch.action[..., 0].long())
-        else:
-            actions = self.action_encoder(batch.action)
-        rollout = self._encode_hint(batch)
-        rollout = rollout + torch.where(kind == Kind.STATE, states, 0.0)
-        rollout = rollout + torch.where(batch.acted[..., None], actions, 0.0)
-        rollout = (rollout * self.word_scale).to(words.dtype)
-        return torch.where(kind == Kind.TEXT, words, rollout)
+        words: Tensor = self.backbone.get_input_embeddings()(batch.token)
+        rows = batch.kind != Kind.TEXT
+        rollout = self._embed_rollout(
+            *(batch.kind[rows], batch.slot[rows], batch.value[rows]),
+            *(batch.hint[rows], batch.action[rows], batch.acted[rows]),
+        )
+        return words.index_put((rows,), (rollout * self.word_scale).to(words.dtype))
 
-    def _encode_hint(self, batch: "Tensors") -> Tensor:
-        """Embeddings (B, L, H) of the latest known state."""
-        slots = batch.hint.reshape(*batch.hint.shape[:-1], self.layout.num_slots, -1)
+    def _embed_rollout(
+        self,
+        kind: Tensor,
+        slot: Tensor,
+        value: Tensor,
+        hint: Tensor,
+        action: Tensor,
+        acted: Tensor,
+    ) -> Tensor:
+        """Embeddings (M, H) of positions that hold states and actions; fields as in `Packed`."""
+        states = self.state_encoder((value - self.offset) / self.unit) + self.slot_embedding(slot)
+        discrete = bool(self.spaces.num_actions)
+        actions = self.action_encoder(action[:, 0].long() if discrete else action)
+        rollout = self._encode_hint(kind, slot, hint)
+        rollout = rollout + torch.where((kind == Kind.STATE)[:, None], states, 0.0)
+        return rollout + torch.where(acted[:, None], actions, 0.0)
+
+    def _encode_hint(self, kind: Tensor, slot: Tensor, hint: Tensor) -> Tensor:
+        """Embeddings (M, H) of the latest known state (M, S * E)."""
+        slots = hint.reshape(len(hint), self.layout.num_slots, self.layout.slot_dim)
         scaled = (slots - self.offset) / self.unit
         if isinstance(self.hint_encoder, RelationEncoder):
-            following = (batch.slot + 1) % self.layout.num_slots
-            first = torch.where(batch.kind == Kind.STATE, following, 0)
-            related: Tensor = self.hint_encoder(scaled, first)
+            following = torch.where(kind == Kind.STATE, (slot + 1) % self.layout.num_slots, 0)
+            related: Tensor = self.hint_encoder(scaled, following)
             return related
-        relative = torch.cat([scaled[..., :1, :], scaled[..., 1:, :] - scaled[..., :1, :]], dim=-2)
-        encoded: Tensor = self.hint_encoder(relative.flatten(-2))
+        relative = torch.cat([scaled[:, :1], scaled[:, 1:] - scaled[:, :1]], dim=1)
+        encoded: Tensor = self.hint_encoder(relative.flatten(1))
         return encoded
 
     def outer_parts(self) -> list[nn.Module]:
@@ -214,8 +224,9 @@ class GroundedModel(nn.Module):
         """Last hidden states (B, L, H), at positions of a rollout with the trunk's help."""
         if self.trunk is None:
             return hidden
-        helped = self.trunk(hidden.float(), embedded.float() / self.word_scale)
-        return torch.where(kind[..., None] == Kind.TEXT, hidden, helped.to(hidden.dtype))
+        rows = kind != Kind.TEXT
+        helped = self.trunk(hidden[rows].float(), embedded[rows].float() / self.word_scale)
+        return hidden.index_put((rows,), helped.to(hidden.dtype))
 
     def forward(self, batch: "Tensors") -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""

@@ -22,6 +22,7 @@ from torch.nn import functional
 from envs.world import Goal
 from kalm import prompts
 from kalm.optimizers import make_optimizers
+from kalm.pretrained import train_quickly
 from kalm.tokenizer import build_tokenizer, encode
 
 NAME = "embedded base model, primed on generated text only"
@@ -224,6 +225,7 @@ def _prime(
         model, "muon", config.learning_rate, outer=[model.lm_head], betas=(0.9, 0.98)
     )
     losses = []
+    train_quickly(model)
     model.train()
     for step, batch in enumerate(batches):
         rate = _rate(step, len(batches), config.warmup_share) * config.learning_rate
