@@ -158,8 +158,9 @@ def q_iteration(
         values += changes
         best[states] = np.maximum.reduceat(values, first_pairs)
         largest = float(np.abs(changes).max())
-        if np.count_nonzero(values) > num_reached:
-            num_reached, last_growth = np.count_nonzero(values), sweep
+        reached = int(np.count_nonzero(values))
+        if reached > num_reached:
+            num_reached, last_growth = reached, sweep
         if largest < settings.tolerance and sweep - last_growth >= settings.quiet_sweeps:
             return QValues(values, sweep, largest)
     raise RuntimeError(
