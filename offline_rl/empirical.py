@@ -134,10 +134,13 @@ class EmpiricalModel:
         return np.where(seen, places, -1).astype(np.int64)
 
     def likely_edges_of(self, state_ids: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """The most likely edge (B,) int64 of each (state, action), -1 where the data has none."""
+        """The most likely edge (B,) int64 of each (state, action), -1 where the data has none.
+
+        Ids and actions of -1, as other functions give for "unseen" and "no path", have none.
+        """
         keys = state_ids.astype(np.int64) * self.num_actions + actions
         places = np.minimum(np.searchsorted(self._pair_keys, keys), len(self._pair_keys) - 1)
-        known = (self._pair_keys[places] == keys) & (state_ids >= 0) & (actions >= 0)
+        known = (self._pair_keys[places] == keys) & (actions >= 0) & (actions < self.num_actions)
         return np.where(known, self.likely_edges[places], -1)
 
     def pairs_into(self, state_ids: np.ndarray) -> np.ndarray:

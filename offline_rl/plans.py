@@ -116,7 +116,7 @@ def roll_out(
     lengths = np.zeros(len(starts), np.int64)  # stays 0 unless the goal is reached
     for step in range(1, longest_steps + 1):
         actions = solution.actions[ids]
-        edges = np.where(actions == NO_PATH, -1, model.likely_edges_of(ids, actions))
+        edges = model.likely_edges_of(ids, actions)  # none where there is no path
         known = edges >= 0
         running, ids, actions, edges = running[known], ids[known], actions[known], edges[known]
         if not len(running):
@@ -127,6 +127,7 @@ def roll_out(
         reached = labels[edges]
         lengths[running[reached]] = step
         last = model.successors[edges]
+        # The state in which a plan ends: it has no action, and is told by that in the end.
         rows.append(running[reached])
         visited.append(last[reached])
         chosen.append(np.full(int(reached.sum()), NO_PATH, np.int8))

@@ -73,7 +73,7 @@ class TabularPolicy:
         """
         allowed = self._allowed(len(states), valid)
         ids = self._model.ids(states)
-        actions = np.where(ids >= 0, self._solution.actions[ids], NO_PATH).astype(np.int64)
+        actions = self._solution.actions[ids].astype(np.int64)  # where unseen replaced below
         reasons = np.full(len(states), Reason.GREEDY, np.int8)
         reasons[~allowed[np.arange(len(states)), actions]] = Reason.FORBIDDEN
         reasons[actions == NO_PATH] = Reason.NO_PATH

@@ -103,6 +103,11 @@ def test_pairs_that_the_data_lacks_have_no_edge() -> None:
     asked = np.array([ids[2], ids[0], -1, ids[0]])
     found = model.likely_edges_of(asked, np.array([0, 1, 0, 0]))
     assert (found >= 0).tolist() == [False, False, False, True]
+    # Nor is an action outside 0 to 2 one of a neighbouring state.
+    every = model_of([(state, action, 0) for state in range(5) for action in range(3)])
+    for action in (-1, 3):
+        outside = every.likely_edges_of(np.arange(5), np.full(5, action))
+        assert outside.tolist() == [-1] * 5
 
 
 def test_a_shared_hash_is_refused_and_never_taken_for_equality(

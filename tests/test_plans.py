@@ -62,13 +62,17 @@ def test_plans_that_are_too_long_are_dropped() -> None:
 
 def test_actions_that_never_arrive_give_no_plan() -> None:
     # Action 0 reaches the goal 3 of 7 times: its most likely next state is where it began.
-    model = model_of([(0, 0, 9)] * 3 + [(0, 0, 0)] * 4)
+    model = model_of([(0, 0, 9)] * 3 + [(0, 0, 0)] * 4 + [(1, 0, 9)])
     labels = into(model, 9)
     solution = plan_by_values(model, labels)
     assert by_number(model, solution.actions)[0] == 0
-    found = roll_out(model, labels, solution, model.ids(encode([0])), longest_steps=50)
-    assert (len(found), found.num_tried) == (0, 1)
-    assert list(found) == []
+    starts = model.ids(encode([0, 1, 0]))
+    found = roll_out(model, labels, solution, starts, longest_steps=50)
+    assert (len(found), found.num_tried) == (1, 3)
+    assert written(model, found[0]) == ([1, 9], [0])
+    assert len(found.actions) == 1
+    none = roll_out(model, labels, solution, starts[:1], longest_steps=50)
+    assert (len(none), len(none.states)) == (0, 0)
 
 
 @given(stochastic_graphs(), st.integers(0, 5), st.booleans())
