@@ -125,9 +125,21 @@ def plan_by_values(
     """
     found = q_iteration(model, labels, settings or QSettings())
     actions = _first_actions(model, greedy_pairs(model, found.values), action_order)
+    return Solution(actions, steps_taken(model, labels, actions), found.sweeps)
+
+
+def steps_taken(model: EmpiricalModel, labels: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """How long a policy needs from each state (S,) int32, by most likely next states.
+
+    It is NO_PATH where the policy loops, ends, or takes an action that the data lacks.
+
+    Args:
+        labels: (E,) bool, edges that reach the goal.
+        actions: (S,) integers, the policy's action in each state.
+    """
     followed = actions[model.pair_states] == model.pair_actions
-    distances, _ = _steps_to_goal(model, labels[model.likely_edges] & followed, followed)
-    return Solution(actions, distances, found.sweeps)
+    reaching = _checked(model, labels)[model.likely_edges] & followed
+    return _steps_to_goal(model, reaching, followed)[0]
 
 
 def q_iteration(
