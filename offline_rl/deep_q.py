@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from offline_rl.empirical import EmpiricalModel
-from offline_rl.tabular import Solution, steps_taken
+from offline_rl.tabular import Solution, checked_labels, steps_taken
 
 _CHUNK = 4096  # rows evaluated at once
 
@@ -144,6 +144,6 @@ def _columns(model: EmpiricalModel, labels: np.ndarray, edges: np.ndarray) -> li
         model.pair_states[pairs].astype(np.int64),
         model.pair_actions[pairs].astype(np.int64),
         model.successors[edges].astype(np.int64),
-        labels[edges],
+        checked_labels(model, labels)[edges],
     )
     return [torch.from_numpy(column) for column in columns]

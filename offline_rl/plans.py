@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offline_rl.empirical import EmpiricalModel
-from offline_rl.tabular import NO_PATH, Solution
+from offline_rl.tabular import NO_PATH, Solution, checked_labels
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def roll_out(
     """
     if longest_steps < 1:
         raise ValueError(f"Expected plans of at least one step, got {longest_steps}.")
+    checked_labels(model, labels)
     running, ids = np.arange(len(starts)), np.asarray(starts, np.int64)
     rows, visited, chosen = [], [], []
     lengths = np.zeros(len(starts), np.int64)  # stays 0 unless the goal is reached

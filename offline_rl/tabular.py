@@ -138,7 +138,7 @@ def steps_taken(model: EmpiricalModel, labels: np.ndarray, actions: np.ndarray) 
         actions: (S,) integers, the policy's action in each state.
     """
     followed = actions[model.pair_states] == model.pair_actions
-    reaching = _checked(model, labels)[model.likely_edges] & followed
+    reaching = checked_labels(model, labels)[model.likely_edges] & followed
     return _steps_to_goal(model, reaching, followed)[0]
 
 
@@ -156,7 +156,7 @@ def q_iteration(
     Source: TEDUO, step 2; update of Watkins 1989 with the mean over the data's next states.
     """
     settings = settings or QSettings()
-    rewards, onward = _expectations(model, _checked(model, labels), settings)
+    rewards, onward = _expectations(model, checked_labels(model, labels), settings)
     states, first_pairs = model.acted
     values = np.zeros(len(model.pair_states), settings.precision)
     best = np.zeros(len(model.states), settings.precision)
@@ -224,7 +224,7 @@ def _shortest_pairs(
     model: EmpiricalModel, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Pairs that begin a shortest way (P,), distances of states (S,), and the longest of them."""
-    reaching = _checked(model, labels)[model.likely_edges]
+    reaching = checked_labels(model, labels)[model.likely_edges]
     distances, levels = _steps_to_goal(model, reaching)
     after = distances[model.likely_successors]
     costs = np.where(after > 0, after + 1, levels + 1)
@@ -284,7 +284,8 @@ def _expectations(
     return rewards.astype(settings.precision), onward.astype(settings.precision)
 
 
-def _checked(model: EmpiricalModel, labels: np.ndarray) -> np.ndarray:
+def checked_labels(model: EmpiricalModel, labels: np.ndarray) -> np.ndarray:
+    """The labels, when there is a bool for each edge of the model."""
     if labels.shape != model.counts.shape or labels.dtype != np.bool_:
         raise ValueError(
             f"Expected labels ({len(model.counts)},) bool, one for each edge, got {labels.shape} "

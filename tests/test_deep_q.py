@@ -92,6 +92,8 @@ def test_what_does_not_fit_is_refused() -> None:
     model = model_of(maze_rows(50), num_actions=4)
     with pytest.raises(ValueError, match="float32 of the model's states"):
         learn_deep_q(model, into(model, 4), one_hot(model)[1:], 0)
+    with pytest.raises(ValueError, match="Expected labels"):
+        learn_deep_q(model, into(model, 4)[1:], one_hot(model), 0)
     with pytest.raises(ValueError, match="from 1 on"):
         DeepQSettings(updates=0)
     with pytest.raises(ValueError, match="discount"):

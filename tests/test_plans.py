@@ -123,6 +123,8 @@ def test_a_plan_that_is_not_there_is_refused() -> None:
             found[index]
     with pytest.raises(ValueError, match="at least one step, got 0"):
         roll_out(model, labels, solution, np.zeros(1, int), longest_steps=0)
+    with pytest.raises(ValueError, match=r"Expected labels \(4,\) bool"):
+        roll_out(model, labels.astype(int), solution, np.zeros(1, int), longest_steps=5)
 
 
 def crowded() -> Solution:
