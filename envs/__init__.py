@@ -54,7 +54,7 @@ def make_world(name: str) -> World:
 
 
 def _register_gymnasium() -> None:
-    """Makes `gymnasium.make("kalm/ClevrRobot-v0")` work where gymnasium is installed."""
+    """Makes `gymnasium.make("kalm/ClevrRobot-v0")` and others work where gymnasium is installed."""
     if find_spec("gymnasium") is None:
         return
     from gymnasium.envs.registration import register
@@ -64,6 +64,7 @@ def _register_gymnasium() -> None:
         entry_point="envs.clevr.environment:ClevrRobotEnv",
         vector_entry_point="envs.clevr.vector_environment:ClevrRobotVectorEnv",
     )
+    register(id="kalm/WebShop-v0", entry_point="envs.webshop.environment:WebShopEnv")
 
 
 _register_gymnasium()
