@@ -18,6 +18,7 @@ from envs.webshop.policies import (
     RulePolicy,
     UniformPolicy,
     keywords_of,
+    title_words,
 )
 from envs.webshop.shop import Session
 from envs.webshop.trajectories import collect, data_card, evaluate, run_episode, summarize
@@ -65,6 +66,11 @@ def test_random_searches_use_the_given_words() -> None:
     policy = UniformPolicy(words=["zebra"], random_share=1.0)
     policy.begin(make_goal(), np.random.default_rng(0))
     assert policy.act("", ["search[keywords]"]) == "search[zebra]"
+
+
+def test_title_words_are_those_of_all_titles() -> None:
+    products = make_product(name="Soft Desk"), make_product(asin="B2", name="Desk-Lamp 2x")
+    assert title_words(shop_of(*products).catalogue) == ("2x", "desk", "lamp", "soft")
 
 
 def test_the_collection_policy_searches_the_first_keywords_of_the_instruction() -> None:

@@ -93,6 +93,8 @@ def test_phrases_match_above_a_token_set_ratio_of_85() -> None:
     assert not phrases_match("slims", "slit")
     # Words shared: "easy"; best of easy / easy use: 8 / 12, easy use / easy clean: 13 / 18.
     assert not phrases_match("easy use", "easy clean")
+    # "count 3" and "count 6" share six of seven letters: 12 / 14 = 86 %, just enough.
+    assert phrases_match("3 count", "6 count")
     # 17 of 20 letters: 85 % is not above 85 %.
     assert fuzz.ratio("abcdefghijklmnopqrst", "abcdefghijklmnopqXYZ".lower()) == 85.0
     assert not phrases_match("abcdefghijklmnopqrst", "abcdefghijklmnopqxyz")

@@ -40,6 +40,12 @@ def test_words_are_stemmed_and_stop_words_find_nothing() -> None:
     assert index.search("zebra") == ()
 
 
+def test_single_letters_and_digits_are_words() -> None:
+    """They are sizes; the library leaves them out by default."""
+    index = SearchIndex([plain_product("1", "boots 10"), plain_product("2", "boots 7 s")])
+    assert index.search("7") == index.search("s") == (1,)
+
+
 def test_equal_scores_come_in_catalogue_order_and_at_most_fifty() -> None:
     assert SearchIndex(shirts(70)).search("cotton shirt") == tuple(range(50))
 

@@ -191,6 +191,16 @@ def test_a_value_of_two_groups_counts_for_the_last_and_a_button_wins_over_an_opt
     assert session.step("click[buy now]")[2]
 
 
+def test_stored_actions_can_be_judged_by_another_goal() -> None:
+    shop = shop_of(make_product())
+    pages = shop.replay([*ON_ITEM, "click[navy]", "jump", "click[buy now]"])
+    assert [page.kind for page in pages] == ["search", "results", "item", "item", "item", "done"]
+    # The shirt in navy lacks the wanted size: 4 of 5 things.
+    assert (
+        shop.score(pages[-1], make_goal(options={"color": "blue", "size": "small"})).reward == 0.8
+    )
+
+
 def test_sessions_can_be_saved_restored_and_copied() -> None:
     session = session_at(*ON_ITEM, "click[crimson]")
     kept, twin = session.save(), session.copy()

@@ -12,8 +12,8 @@ field names and cleaning rules are the reference implementation's:
 * reviews, a list: {"asin", "reviews": [{"review": ...}]}.
 
 Products with a bad or a repeated id are dropped. A product that lacks a field is dropped as well,
-or is an error when asked for; all are counted. It departs from the original in two points: a product
-without hidden attributes has none instead of a dummy one, and prices are drawn from a seed.
+or is an error when asked for; all are counted. It departs from the original in two points: a
+product without hidden attributes has none instead of a dummy one, and prices are drawn from a seed.
 """
 
 import json

@@ -13,6 +13,7 @@ import numpy as np
 from envs.webshop.generation import pick
 from envs.webshop.goals import ShoppingGoal
 from envs.webshop.pages import BACK, BUY, NEXT, SEARCH_ACTION
+from envs.webshop.products import Catalogue
 
 _COMMON_WORDS = """
 a about above am an and another any as asked at be broke bucks budget but buy by costs could do
@@ -45,6 +46,12 @@ def keywords_of(instruction: str) -> list[str]:
         for word in plain
         if word and word not in COMMON_WORDS and not re.fullmatch(r"\d+\.00|\d+0", word)
     ]
+
+
+def title_words(catalogue: Catalogue) -> tuple[str, ...]:
+    """The different words of all titles, sorted: what random searches can draw from."""
+    titles = (product.name.lower() for product in catalogue.products)
+    return tuple(sorted({word for title in titles for word in re.findall(r"[a-z0-9]+", title)}))
 
 
 class UniformPolicy:

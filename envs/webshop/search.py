@@ -1,9 +1,11 @@
 """Keyword search over a catalogue: BM25 with English stemming and stop words.
 
-k1 and b are Lucene's values as the original is thought to use them; they are set here and nowhere
-else. Products of equal score come in catalogue order, so a search has one result.
+The original searches with Lucene through Anserini. Its k1 and b, its Porter stemmer and its short
+list of stop words are set here; that these are the values it ran with is an assumption. Products of
+equal score come in catalogue order, so a search has one result.
 """
 
+import logging
 from collections.abc import Iterable
 
 import bm25s
@@ -15,6 +17,9 @@ from envs.webshop.products import Product
 K1, B = 0.9, 0.4
 NUM_RESULTS = 50  # best products that a search shows
 _CACHED_SEARCHES = 50_000
+_WORD = r"(?u)\b\w+\b"  # single letters and digits too: they are sizes
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for its debug messages on import
 
 
 def search_text(product: Product) -> str:
@@ -30,12 +35,9 @@ class SearchIndex:
     """The search engine of a catalogue; results are remembered."""
 
     def __init__(self, products: Iterable[Product]) -> None:
-        self._stemmer = Stemmer.Stemmer("english")
-        texts = [search_text(product) for product in products]
+        self._stemmer = Stemmer.Stemmer("porter")
         self._engine = bm25s.BM25(k1=K1, b=B, method="lucene")
-        tokens = bm25s.tokenize(
-            texts, stopwords="en", stemmer=self._stemmer, show_progress=False, allow_empty=True
-        )
+        tokens = self._tokenize([search_text(product) for product in products])
         self._engine.index(tokens, show_progress=False)
         self._results: dict[str, tuple[int, ...]] = {}
 
@@ -50,17 +52,23 @@ class SearchIndex:
 
     def scores(self, keywords: str) -> np.ndarray:
         """The score of every product (N,) float32 for the keywords."""
-        words = bm25s.tokenize(
-            [keywords.lower()],
-            stopwords="en",
-            stemmer=self._stemmer,
-            show_progress=False,
-            return_ids=False,
-        )[0]
+        (words,) = self._tokenize([keywords.lower()])
         known = [word for word in words if word in self._engine.vocab_dict]
         if not known:
             return np.zeros(self._engine.scores["num_docs"], np.float32)
         return np.asarray(self._engine.get_scores(known))
+
+    def _tokenize(self, texts: list[str]) -> list[list[str]]:
+        """The stemmed words of each text, stop words left out."""
+        words: list[list[str]] = bm25s.tokenize(
+            texts,
+            token_pattern=_WORD,
+            stopwords="en",
+            stemmer=self._stemmer,
+            return_ids=False,
+            show_progress=False,
+        )
+        return words
 
 
 def _best(scores: np.ndarray, count: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ original accepts it on every page, which `search_anywhere` restores. Returning t
 the search page forgets the chosen options, as in the original.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from envs.webshop.goals import ShoppingGoal
@@ -117,6 +118,13 @@ class Shop:
         if verb == "click":
             return self.clicks(page).get(argument, page)
         return Page(RESULTS, argument) if self.can_search(page) else page
+
+    def replay(self, actions: Iterable[str]) -> list[Page]:
+        """The T + 1 pages of a shopper who takes T actions; what is stored can be judged anew."""
+        pages = [Page()]
+        for action in actions:
+            pages.append(self.follow(pages[-1], action))
+        return pages
 
     def text(self, page: Page) -> str:
         """The page's text with its actions, without an instruction."""
