@@ -67,3 +67,10 @@ def test_a_products_own_title_finds_it_first() -> None:
         for place, product in enumerate(small_catalogue().products)
     ]
     assert np.mean(found) > 0.95
+
+
+def test_products_without_any_word_are_refused_and_one_among_others_is_not_found() -> None:
+    empty = plain_product("1", "")
+    assert SearchIndex([empty, plain_product("2", "oak desk")]).search("desk") == (1,)
+    with pytest.raises(ValueError, match="Expected products with words to search, got none"):
+        SearchIndex([empty])

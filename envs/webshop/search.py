@@ -32,12 +32,20 @@ def search_text(product: Product) -> str:
 
 
 class SearchIndex:
-    """The search engine of a catalogue; results are remembered."""
+    """The search engine of a catalogue; results are remembered.
+
+    Raises:
+        ValueError: no product has a word that can be searched.
+    """
 
     def __init__(self, products: Iterable[Product]) -> None:
         self._stemmer = Stemmer.Stemmer("porter")
         self._engine = bm25s.BM25(k1=K1, b=B, method="lucene")
         tokens = self._tokenize([search_text(product) for product in products])
+        if not any(tokens):
+            raise ValueError(
+                "Expected products with words to search, got none. Check their titles."
+            )
         self._engine.index(tokens, show_progress=False)
         self._results: dict[str, tuple[int, ...]] = {}
 
