@@ -1,0 +1,1 @@
+"""BabyAI: rooms, doors and things in a grid, and goals in words; built on `minigrid`."""
