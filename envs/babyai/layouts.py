@@ -40,6 +40,7 @@ class GridSize:
     horizon_steps: int = 500
     joint: str = "doors"  # what joins the rooms: "doors", or one "gap" or one "door"
     start_room: bool = False  # starts lie in the first room only
+    goal_kinds: tuple[str, ...] = ()  # what its goals ask for; every kind where empty
 
     @property
     def shape(self) -> GridShape:
@@ -55,9 +56,9 @@ SIZES = {
     "rooms_4x4": GridSize(4, 4, 8, (32, 32), horizon_steps=1000),
     "rooms_5x5": GridSize(5, 5, 8, (50, 50), horizon_steps=1000),
     "rooms_7x7": GridSize(7, 7, 8, (98, 98), horizon_steps=1000),
-    "trio_a": GridSize(1, 2, 6, (1, 1), 20, joint="gap", start_room=True),
-    "trio_b": GridSize(1, 2, 6, (0, 0), 20, joint="door", start_room=True),
-    "trio_c": GridSize(1, 2, 6, (1, 1), 20, joint="door", start_room=True),
+    "trio_a": GridSize(1, 2, 6, (1, 1), 20, joint="gap", start_room=True, goal_kinds=("pick_up",)),
+    "trio_b": GridSize(1, 2, 6, (0, 0), 20, joint="door", start_room=True, goal_kinds=("open",)),
+    "trio_c": GridSize(1, 2, 6, (1, 1), 20, joint="door", start_room=True, goal_kinds=("pick_up",)),
 }
 
 
