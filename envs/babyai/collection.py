@@ -1,0 +1,147 @@
+"""Collecting unlabelled transitions: random and goal-oriented play in any mixture, then shuffled.
+
+The rows say nothing of goals, rewards or episodes. Row order and content are a function of the
+arguments alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.babyai.bot import bot_actions, bot_can_do
+from envs.babyai.goals import Spec, layout_specs
+from envs.babyai.layouts import SIZES, Layout, make_layout
+from envs.babyai.planner import plan
+from envs.babyai.simulator import NUM_ACTIONS, step
+from envs.babyai.splits import SplitDesign
+from envs.transitions import Transitions
+
+EXPERTS = ("bot", "planner")
+MAX_SLOTS = 256  # random plays that step together
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # states, actions, next states
+
+
+@dataclass(frozen=True)
+class CollectionConfig:
+    """What to collect, and by whom."""
+
+    size: str  # key in SIZES
+    layout_seeds: tuple[int, ...]
+    count: int  # rows
+    expert_share: float = 0.25  # of the rows; the others are uniformly random
+    expert: str = "bot"  # of EXPERTS; the planner also goes to tiles
+    locked: bool = False  # grids with a locked room
+    design: SplitDesign | None = None  # experts pursue its training goals only; None: any goal
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise ValueError(f"Unknown grid size `{self.size}`. Choose one of {', '.join(SIZES)}.")
+        if not self.layout_seeds:
+            raise ValueError("Expected at least one layout seed, got none. Add to layout_seeds.")
+        if self.count < 1:
+            raise ValueError(f"Expected a count of at least one row, got {self.count}.")
+        if not 0 <= self.expert_share <= 1:
+            raise ValueError(f"Expected an expert_share in 0..1, got {self.expert_share}.")
+        if self.expert not in EXPERTS:
+            raise ValueError(f"Unknown expert `{self.expert}`. Choose one of {', '.join(EXPERTS)}.")
+
+
+def collect_transitions(
+    config: CollectionConfig, on_progress: Callable[[int], None] | None = None
+) -> Transitions:
+    """`config.count` shuffled transitions.
+
+    Args:
+        on_progress: called with the number of rows collected so far.
+
+    Raises:
+        ValueError: no layout has a goal that the expert can pursue.
+    """
+    rng = np.random.default_rng(config.seed)
+    layouts = [make_layout(config.size, seed, config.locked) for seed in config.layout_seeds]
+    num_expert = round(config.count * config.expert_share)
+    places = rng.permutation(config.count)
+    states = np.empty((config.count, layouts[0].shape.state_size), np.uint8)
+    next_states, actions = np.empty_like(states), np.empty(config.count, np.int8)
+    first = 0
+    for source, end in (
+        (_expert_rows(layouts, config, rng), num_expert),
+        (_random_rows(layouts, config.count - num_expert, rng), config.count),
+    ):
+        while first < end:
+            before, acted, after = next(source)
+            to = places[first : min(first + len(acted), end)]
+            states[to], actions[to], next_states[to] = (
+                rows[: len(to)] for rows in (before, acted, after)
+            )
+            first += len(to)
+            if on_progress:
+                on_progress(first)
+    return Transitions(states, actions, next_states)
+
+
+def _random_rows(layouts: Sequence[Layout], count: int, rng: np.random.Generator) -> Iterator[Rows]:
+    """Uniform play from random starts, each cut at the horizon, without end."""
+    horizon = SIZES[layouts[0].size].horizon_steps
+    num_slots = int(np.clip(count // horizon, 16, MAX_SLOTS))
+    while True:
+        chosen = rng.integers(len(layouts), size=num_slots)
+        states = np.concatenate([layouts[index].draw_starts(1, rng) for index in chosen])
+        for _ in range(horizon):
+            actions = rng.integers(NUM_ACTIONS, size=num_slots)
+            following = step(states, actions, layouts[0].shape)
+            yield states, actions, following
+            states = following
+
+
+def _expert_rows(
+    layouts: Sequence[Layout], config: CollectionConfig, rng: np.random.Generator
+) -> Iterator[Rows]:
+    """Plays of the expert from random starts to random goals, without end."""
+    goals = [_goals_by_kind(layout, config) for layout in layouts]
+    usable = [index for index, by_kind in enumerate(goals) if by_kind]
+    if not usable:
+        raise ValueError(
+            f"Expected a goal that the {config.expert} can pursue, found none. Choose other "
+            "layout seeds, another design, or expert_share=0."
+        )
+    horizon = SIZES[config.size].horizon_steps
+    while True:
+        index = usable[int(rng.integers(len(usable)))]
+        of_kind = goals[index][int(rng.integers(len(goals[index])))]
+        spec = of_kind[int(rng.integers(len(of_kind)))]
+        start = layouts[index].draw_starts(1, rng)[0]
+        actions = expert_actions(layouts[index], start, spec, horizon, config.expert)
+        if actions:
+            yield _replay(layouts[index], start, actions)
+
+
+def expert_actions(
+    layout: Layout, start: np.ndarray, spec: Spec, max_steps: int, expert: str = "bot"
+) -> list[int]:
+    """What the expert does from `start` (D,) uint8 towards a goal; it may fall short of it."""
+    if expert == "bot":
+        return bot_actions(layout, start, spec, max_steps)[0]
+    return plan(start, spec, layout.shape, max_steps) or []
+
+
+def _goals_by_kind(layout: Layout, config: CollectionConfig) -> list[list[Spec]]:
+    """Goals that the expert may be given, so that each kind is drawn as often."""
+    by_kind: dict[int, list[Spec]] = {}
+    for spec in layout_specs(layout):
+        trained = config.design is None or config.design.novelty(spec) == "train"
+        if trained and (config.expert == "planner" or bot_can_do(spec, layout.state)):
+            by_kind.setdefault(spec[0], []).append(spec)
+    return list(by_kind.values())
+
+
+def _replay(layout: Layout, start: np.ndarray, actions: Sequence[int]) -> Rows:
+    """The rows of a play."""
+    states = np.empty((len(actions) + 1, len(start)), np.uint8)
+    states[0] = start
+    for index, action in enumerate(actions):
+        states[index + 1] = step(states[index : index + 1], np.array([action]), layout.shape)[0]
+    return states[:-1], np.array(actions), states[1:]
