@@ -102,6 +102,14 @@ def test_progress_counts_up_to_all_rows() -> None:
     assert counts[-1] == 100
 
 
+def test_the_share_of_expert_rows_is_exact() -> None:
+    # A play of the planner is longer than the one row that is asked of it: 0.05 * 20 = 1.
+    counts: list[int] = []
+    config = CollectionConfig("trio_c", (0,), 20, 0.05, expert="planner")
+    collect_transitions(config, counts.append)
+    assert counts[0] == 1
+
+
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Expected an expert_share in 0\.\.1, got 25"):
         CollectionConfig("room", (0,), 10, 25)

@@ -182,6 +182,17 @@ def test_a_put_next_plan_fetches_then_brings() -> None:
     assert longer.count(DROP) == 2  # the green key first
 
 
+def test_a_door_that_is_open_is_closed_and_opened_again() -> None:
+    layout = make_layout("trio_b", 0)
+    spec = layout_specs(layout)[0]
+    first = plan(layout.state, spec, layout.shape, 20)
+    assert first is not None
+    state = layout.state[None]
+    for action in first:
+        state = step(state, np.array([action]), layout.shape)
+    assert plan(state[0], spec, layout.shape, 20) == [TOGGLE, TOGGLE]
+
+
 def test_a_goal_that_cannot_be_reached_has_no_plan() -> None:
     layout = make_layout("room", 0)
     empty = layout.state.copy()

@@ -30,7 +30,6 @@ from envs.babyai.goals import (
     descriptions,
 )
 from envs.babyai.layouts import Layout, minigrid_env
-from envs.babyai.simulator import DONE
 from envs.babyai.states import CARRIED
 
 _TYPE_NAMES = {index: name for name, index in TYPES.items()}
@@ -85,8 +84,6 @@ def bot_actions(
         try:
             action = int(bot.replan())
         except (AssertionError, DisappearedBoxError):  # how the bot says that it is at a loss
-            break
-        if action == DONE:  # it has nothing left to do
             break
         actions.append(action)
         if env.step(action)[2]:

@@ -17,11 +17,8 @@ from envs.babyai.cells import (
     COLOR_OF,
     COLORS,
     DOOR,
-    DOOR_STATE_OF,
     EMPTY,
     KEY,
-    KEY_OF,
-    LOCKED,
     TYPE_OF,
 )
 from envs.babyai.layouts import SIZES, Layout
@@ -65,10 +62,8 @@ def layout_specs(layout: Layout) -> list[Spec]:
     reached = reachable_cells(layout.state, layout.shape)
     codes = np.where(reached, layout.shape.cells(layout.state), EMPTY)
     found = _described(codes)
-    specs = list(_named_goals([name for name in _all_descriptions() if found[name].any()]))
-    keys = codes[np.isin(TYPE_OF[codes], KEY)]
-    opens = (DOOR_STATE_OF[codes] != LOCKED) | np.isin(KEY_OF[codes], keys)
-    kept = [spec for spec in specs if _is_possible(spec, found, opens)]
+    specs = _named_goals([name for name in _all_descriptions() if found[name].any()])
+    kept = [spec for spec in specs if spec[0] != PUT_NEXT or _lie_apart(spec, found)]
     rows, columns = np.nonzero(reached & (codes == EMPTY))
     kept += [tile_spec(int(x), int(y)) for x, y in zip(columns, rows, strict=True)]
     kinds = SIZES[layout.size].goal_kinds or KINDS
@@ -115,14 +110,10 @@ def _described(codes: np.ndarray) -> dict[Description, np.ndarray]:
     }
 
 
-def _is_possible(spec: Spec, found: dict[Description, np.ndarray], opens: np.ndarray) -> bool:
-    """Whether a goal about things that are there can be reached from the layout's start."""
-    places = [found[name] for name in descriptions(spec)]
-    if spec[0] == OPEN_DOOR:
-        return bool((places[0] & opens).any())
-    if spec[0] == PUT_NEXT:
-        return not (_beside(places[0]) & places[1]).any()
-    return True
+def _lie_apart(spec: Spec, found: dict[Description, np.ndarray]) -> bool:
+    """Whether the two things of a `put_next` goal do not share a side yet."""
+    moved, fixed = (found[name] for name in descriptions(spec))
+    return not (_beside(moved) & fixed).any()
 
 
 def _beside(places: np.ndarray) -> np.ndarray:
