@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from envs.babyai.bot import bot_actions, bot_can_do
-from envs.babyai.cells import BALL, BOX, CLOSED, DOOR_STATE_OF, EMPTY, KEY, ball_code, key_code
+from envs.babyai.cells import (
+    BALL,
+    BOX,
+    CLOSED,
+    DOOR_STATE_OF,
+    EMPTY,
+    KEY,
+    WALL,
+    ball_code,
+    box_code,
+    key_code,
+)
 from envs.babyai.goals import (
     ANY,
     GO_TO,
@@ -163,14 +174,19 @@ def test_every_start_of_the_trio_is_solved_within_its_horizon() -> None:
         assert max(lengths) <= SIZES[size].horizon_steps
 
 
-def test_a_put_next_plan_fetches_then_brings() -> None:
+def furnished(things: dict[tuple[int, int], int]) -> tuple[Layout, np.ndarray]:
+    """A room with only those things, the agent at the top left facing right (1, D)."""
     layout = make_layout("room", 0)
     start = layout.starts(np.array([[1, 1, 0]]))
-    start[0, : layout.shape.num_cells] = np.where(
-        layout.shape.cells(layout.state).ravel() == 1, 1, EMPTY
-    )
-    start[0, layout.shape.cell_index(3, 1)] = ball_code(RED)
-    start[0, layout.shape.cell_index(6, 1)] = key_code(BLUE)
+    cells = layout.shape.cells(start[0])
+    cells[cells != WALL] = EMPTY
+    for (x, y), code in things.items():
+        cells[y, x] = code
+    return layout, start
+
+
+def test_a_put_next_plan_fetches_then_brings() -> None:
+    layout, start = furnished({(3, 1): ball_code(RED), (6, 1): key_code(BLUE)})
     # One step to the ball, take it, two steps on, and drop it in front of the key: the agent then
     # stands at x = 4, the ball lies at 5 and the key at 6.
     actions = plan(start[0], (PUT_NEXT, BALL, ANY, KEY, BLUE), layout.shape, 64)
@@ -180,6 +196,16 @@ def test_a_put_next_plan_fetches_then_brings() -> None:
     longer = plan(holding, (PUT_NEXT, BALL, ANY, KEY, BLUE), layout.shape, 64)
     assert longer is not None
     assert longer.count(DROP) == 2  # the green key first
+
+
+def test_a_thing_without_a_free_cell_beside_it_is_freed_first() -> None:
+    things = {(6, 6): key_code(BLUE), (5, 6): box_code(RED), (6, 5): box_code(GREEN)}
+    layout, start = furnished({**things, (3, 1): ball_code(RED)})
+    spec = (PUT_NEXT, BALL, RED, KEY, BLUE)
+    actions = plan(start[0], spec, layout.shape, 64)
+    assert actions is not None
+    assert [action for action in actions if action in (PICKUP, DROP)] == [PICKUP, DROP] * 2
+    assert replay(layout, start[0], spec, actions)[-1]
 
 
 def test_a_door_that_is_open_is_closed_and_opened_again() -> None:
@@ -194,9 +220,6 @@ def test_a_door_that_is_open_is_closed_and_opened_again() -> None:
 
 
 def test_a_goal_that_cannot_be_reached_has_no_plan() -> None:
-    layout = make_layout("room", 0)
-    empty = layout.state.copy()
-    cells = empty[: layout.shape.num_cells]
-    cells[cells != 1] = EMPTY
+    layout, empty = furnished({})
     for spec in ((GO_TO, BOX, ANY, -1, -1), (PUT_NEXT, BALL, RED, KEY, ANY)):
-        assert plan(empty, spec, layout.shape, 64) is None
+        assert plan(empty[0], spec, layout.shape, 64) is None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.babyai.cells import (
+    CAN_CARRY,
     CLOSED,
     COLOR_OF,
     DOOR_STATE_OF,
@@ -39,6 +40,7 @@ class Errand:
     last: tuple[int, ...] = ()  # actions to take there
     load: frozenset[int] = frozenset()  # cell codes, one of which has to be in the hands
     empty_hands: bool = False  # nothing may be in the hands
+    makes_room: bool = False  # the errand only prepares for the one that reaches the goal
 
 
 Errands = Callable[[np.ndarray], Errand]  # what an errand has become in a state (D,)
@@ -62,10 +64,11 @@ def goal_errand(state: np.ndarray, spec: Spec, shape: GridShape) -> Errand:
         for cell in _cells(codes, fixed)
         for offset in (-1, 1, -shape.width, shape.width)
     }
-    free = frozenset(
-        cell for cell in beside if 0 <= cell < len(codes) and int(codes[cell]) == EMPTY
-    )
-    return Errand(facing=free, last=(DROP,), load=_codes(moved))
+    inside = [cell for cell in beside if 0 <= cell < len(codes)]
+    if free := frozenset(cell for cell in inside if codes[cell] == EMPTY):
+        return Errand(facing=free, last=(DROP,), load=_codes(moved))
+    things = frozenset(cell for cell in inside if CAN_CARRY[codes[cell]])
+    return Errand(facing=things, last=(PICKUP,), empty_hands=True, makes_room=True)
 
 
 def unlocking(state: np.ndarray, door: int) -> Errand:

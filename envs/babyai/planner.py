@@ -2,7 +2,8 @@
 
 Where nothing has to be moved out of the way, a plan to one place is a shortest one that moves
 nothing, and a `put_next` plan is the nearest thing and then the nearest place. Things in the way
-are carried aside, one by one; locked doors are unlocked with their keys first. Unlike the bot of
+are carried aside, one by one; locked doors are unlocked with their keys first; a thing that has
+no free cell beside it gets one. Unlike the bot of
 `minigrid` it does tiles, starts with full hands, and need not explore.
 """
 
@@ -162,21 +163,25 @@ def _dropped(state: np.ndarray, pose: int, shape: GridShape) -> np.ndarray:
 
 
 def _least_trouble(state: np.ndarray, goal: Errands, shape: GridShape) -> float:
-    """The trouble if what is carried were nowhere; 0 where it is needed."""
+    """The trouble to be content with: as if what is carried were nowhere, and less than here."""
     gone = state.copy()
     gone[CARRIED] = EMPTY
     trouble = _trouble(gone, goal, shape)
-    return 0 if trouble == float("inf") else trouble
+    dropped = step(state[None], np.array([DROP]), shape)[0]
+    here = _trouble(dropped, goal, shape) if dropped[CARRIED] == EMPTY else float("inf")
+    return 0 if trouble == float("inf") else max(0, min(trouble, here - 1))
 
 
 def _trouble(state: np.ndarray, goal: Errands, shape: GridShape, depth: int = 0) -> float:
     """Obstacles in the way of `goal`, and in the way of these; infinity where there is no way."""
-    legs = _legs(state, goal(state), shape)
+    errand = goal(state)
+    legs = _legs(state, errand, shape)
     if legs is None:
         return float("inf")
     obstacles = [cell for leg in legs for cell in leg.obstacles]
+    count = len(obstacles) + errand.makes_room
     if depth == MAX_TROUBLE_DEPTH:
-        return len(obstacles)
-    return len(obstacles) + sum(
+        return count
+    return count + sum(
         _trouble(state, _removal(state, cell), shape, depth + 1) for cell in obstacles
     )
