@@ -8,7 +8,6 @@ its card says so. Departs from the paper, which starts from Llama-2-7b-chat.
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from envs.files import publish
 from envs.world import Goal
 from kalm import prompts
 from kalm.optimizers import make_optimizers
@@ -94,7 +94,7 @@ def build_base_model(
     questions = [question for question, _ in knowledge_pairs]
     answers = [answer for _, answer in knowledge_pairs]
     tokenizer = build_tokenizer([*questions, *answers, *train_sentences, *_PROMPT_TEXTS])
-    model = new_llama(tokenizer, config, seed)
+    model = new_llama(tokenizer, config, seed).to("cuda" if torch.cuda.is_available() else "cpu")
     samples = _samples(tokenizer, knowledge_pairs, train_sentences, config, seed)
     steps, loss = _prime(model, samples, config, seed, on_progress)
     card = {
@@ -150,7 +150,7 @@ def answer_greedily(
         by_length.setdefault(len(row), []).append(index)
     answers = [""] * len(rows)
     for length, indices in by_length.items():
-        tokens = torch.tensor([rows[index] for index in indices])
+        tokens = torch.tensor([rows[index] for index in indices], device=model.device)
         with torch.inference_mode():
             output = model.generate(
                 tokens,
@@ -231,7 +231,7 @@ def _prime(
         rate = _rate(step, len(batches), config.warmup_share) * config.learning_rate
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
             loss = _loss(model, [samples[index] for index in batch], config.question_weight)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"Priming loss is {loss.item()} at step {step}.")
@@ -277,6 +277,7 @@ def _loss(model: Any, samples: Sequence[_Sample], question_weight: float) -> Ten
         tokens[row, : len(sample.tokens)] = torch.tensor(sample.tokens)
         labels[row, : len(sample.tokens)] = tokens[row, : len(sample.tokens)]
         weights[row, : sample.num_question] = question_weight
+    tokens, labels, weights = (table.to(model.device) for table in (tokens, labels, weights))
     wanted = labels[:, 1:] != _IGNORED
     hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
     logits = model.lm_head(hidden[:, :-1][wanted])
@@ -287,12 +288,8 @@ def _loss(model: Any, samples: Sequence[_Sample], question_weight: float) -> Ten
 
 def _publish(folder: Path, model: Any, tokenizer: Any, card: dict[str, Any]) -> Path:
     """Writes everything beside `folder`, then renames: a folder that exists is complete."""
-    partial = folder.with_name(folder.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    (partial / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
-    partial.rename(folder)
+    with publish(folder) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        (partial / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
     return folder

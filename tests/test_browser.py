@@ -106,9 +106,10 @@ def test_nothing_moves_by_itself_where_the_reader_asked_for_little_motion(visit:
 
 def test_rollouts_in_view_play_by_themselves_otherwise(browser: Any, tmp_path: Path) -> None:
     page = browser.new_page(reduced_motion="no-preference")
-    Visit(page, write_report(make_report(), tmp_path / "report.html"))
+    visit = Visit(page, write_report(make_report(), tmp_path / "report.html"))
     page.locator(".player").scroll_into_view_if_needed()
     page.wait_for_selector(".player:not([data-frame='0'])", timeout=10_000)
+    assert visit.complaints == []
     page.close()
 
 

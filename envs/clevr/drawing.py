@@ -83,7 +83,7 @@ class MujocoPainter:
         self._data = mujoco.MjData(self._model)
         try:
             self._renderer = mujoco.Renderer(self._model, size, size)
-        except Exception as error:
+        except Exception as error:  # every GL library fails in its own way, most by AttributeError
             raise RuntimeError(_NO_RENDERER.format(reason=error)) from error
 
     def draw(self, state: np.ndarray) -> np.ndarray:
