@@ -134,7 +134,7 @@ def clevr_cpu() -> Preset:
         train=TrainSettings(
             mixes=("real-only", "real+imagined", "real+real"),
             protocols=("target", "unseen"),
-            steps=6_000,
+            steps=4_000,
         ),
         evaluate=EvaluateSettings(min_per_kind=100),
         seeds=(0, 1, 2),
