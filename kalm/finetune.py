@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
 from envs.files import publish
+from kalm.batches import Batches
 from kalm.checkpoints import (
     drop_from,
     keep_newest,
@@ -78,42 +78,6 @@ class FinetuneConfig:
         share = min(1.0, step / max(self.num_steps, 1))
         fall = 0.5 * (1 + math.cos(math.pi * share)) if self.schedule == "cosine" else 1 - share
         return self.learning_rate * rise * fall
-
-
-class Batches:
-    """The global list of batches: sample indices by step, sorted by length within buckets."""
-
-    def __init__(self, stream: TaskStream, config: FinetuneConfig) -> None:
-        if len(stream) < config.batch_size:
-            raise ValueError(
-                f"Expected at least {config.batch_size} rollouts (one batch), got {len(stream)}. "
-                f"Collect more or lower --batch-size."
-            )
-        self.stream, self.config = stream, config
-        self.per_epoch = len(stream) // config.batch_size
-        self._bucket: tuple[int, int] = (-1, -1)
-        self._sorted: list[list[tuple[int, Packed]]] = []
-
-    def at(self, step: int) -> tuple[int, list[tuple[int, Packed]]]:
-        """Epoch, and (rollout index, sequence) of every sample, of optimizer step `step`."""
-        epoch, place = divmod(step, self.per_epoch)
-        bucket, row = divmod(place, self.config.bucket_batches)
-        if self._bucket != (epoch, bucket):
-            self._bucket, self._sorted = (epoch, bucket), self._fill(epoch, bucket)
-        return epoch, self._sorted[row]
-
-    def _fill(self, epoch: int, bucket: int) -> list[list[tuple[int, Packed]]]:
-        size = self.config.batch_size
-        first = bucket * self.config.bucket_batches * size
-        last = min(first + self.config.bucket_batches * size, self.per_epoch * size)
-        indices = self.stream.order(epoch)[first:last]
-        samples = [(int(index), self.stream.sample(epoch, int(index))[1]) for index in indices]
-        samples.sort(key=lambda sample: len(sample[1]))
-        batches = [samples[start : start + size] for start in range(0, len(samples), size)]
-        shuffled = np.random.default_rng([self.stream.seed, epoch, 0, bucket]).permutation(
-            len(batches)
-        )
-        return [batches[place] for place in shuffled]
 
 
 @dataclass
@@ -186,7 +150,8 @@ class _Run:
                 f"{self.accelerator.num_processes} processes, got {config.batch_size}."
             )
         self.config, self.folder, self.base_model = config, Path(folder), base_model
-        self.batches, self.say = Batches(stream, config), on_message
+        self.batches = Batches(stream, config.batch_size, config.bucket_batches)
+        self.say = on_message
         self.bare = model
         train_quickly(model.backbone)
         self.parameters = [p for p in model.parameters() if p.requires_grad]

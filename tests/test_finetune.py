@@ -25,10 +25,10 @@ from tiny_models import (
     toy_episodes,
 )
 
+from kalm.batches import Batches
 from kalm.checkpoints import newest_checkpoint
 from kalm.engine import FINISHED, GenerationConfig, GenerationEngine, Request
 from kalm.finetune import (
-    Batches,
     FinetuneConfig,
     NonFiniteError,
     finetune,
@@ -382,7 +382,7 @@ def test_two_processes_see_the_same_samples_in_the_same_order_as_one(tmp_path: P
 
 def test_the_batches_of_an_epoch_hold_every_rollout_once_and_like_lengths_together() -> None:
     stream = task_stream(grounded())
-    batches = Batches(stream, replace(CONFIG, bucket_batches=6))
+    batches = Batches(stream, CONFIG.batch_size, bucket_batches=6)
     drawn = [batches.at(step)[1] for step in range(6)]
     assert sorted(index for batch in drawn for index, _ in batch) == list(range(24))
     spreads = [max(map(len, packed)) - min(map(len, packed)) for packed in
@@ -394,8 +394,10 @@ def test_the_batches_of_an_epoch_hold_every_rollout_once_and_like_lengths_togeth
 
 def test_a_batch_does_not_depend_on_the_batches_asked_for_before() -> None:
     stream = task_stream(grounded())
-    forwards = [Batches(stream, CONFIG).at(step) for step in range(8)]
-    batches = Batches(stream, CONFIG)
+    forwards = [
+        Batches(stream, CONFIG.batch_size, CONFIG.bucket_batches).at(step) for step in range(8)
+    ]
+    batches = Batches(stream, CONFIG.batch_size, CONFIG.bucket_batches)
     for step in reversed(range(8)):
         epoch, samples = batches.at(step)
         assert epoch == forwards[step][0]
