@@ -97,11 +97,12 @@ def run_seed(
     say(f"seed {seed}")
     mirror = replace(wandb, group=wandb.group or folder.name)
     with open_run(folder / f"seed-{seed}", "run", preset, command, mirror) as run:
-        evaluate = replace(preset.evaluate, references=_has_to_evaluate_references(folder, run))
         collect_stage(run, preset.collect, command, overwrite=overwrite)
         ground_stage(run, preset.ground, command, overwrite=overwrite)
         imagine_stage(run, preset.imagine, command, overwrite=overwrite)
         train_stage(run, preset.train, command, overwrite=overwrite)
+        wanted = preset.evaluate.references and _lacks_references(folder, run)
+        evaluate = replace(preset.evaluate, references=wanted)
         evaluate_stage(run, evaluate, command, overwrite=overwrite)
 
 
@@ -114,7 +115,7 @@ def with_seed(preset: Preset, seed: int) -> Preset:
     return dataclasses.replace(preset, **stages)
 
 
-def _has_to_evaluate_references(folder: Path, run: Run) -> bool:
+def _lacks_references(folder: Path, run: Run) -> bool:
     """Whether no other seed of `folder` holds the rows that do not depend on training."""
     others = [seed for seed in seed_folders(folder) if seed != run.folder]
     return not any((seed / REFERENCES).is_dir() for seed in others)

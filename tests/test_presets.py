@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from envs.store import EpisodeStore
-from experiments import pool
+from experiments import pipeline, pool
 from experiments.collect import CollectSettings
-from experiments.folders import fidelity_file
+from experiments.folders import REFERENCES, fidelity_file
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.presets import PRESETS, Preset, toy
 from experiments.results import Results, load_results, write_text
@@ -225,3 +225,32 @@ def test_the_fidelity_of_every_protocol_is_published(
             write_text(tmp_path / str(seed) / fidelity_file(protocol), json.dumps(numbers))
     table = pool._fidelity([tmp_path / "0", tmp_path / "1"])
     assert table == {"coverage": {"real": 0.5, "accepted": 0.5, "accepted, unseen": 0.625}}
+
+
+def test_references_are_evaluated_once_a_run_and_only_where_they_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    for stage in ("collect", "ground", "imagine", "train"):
+        monkeypatch.setattr(pipeline, f"{stage}_stage", lambda *_, **__: None)
+    monkeypatch.setattr(
+        pipeline,
+        "evaluate_stage",
+        lambda _, settings, *__, **___: asked.append(settings.references),
+    )
+
+    def seed(number: int, *, references: bool) -> None:
+        evaluate = replace(small().evaluate, references=references)
+        preset = replace(small(), evaluate=evaluate)
+        pipeline.run_seed(preset, tmp_path, number, "kalm run", WandbConfig(), overwrite=False)
+
+    seed(0, references=True)
+    seed(0, references=False)
+    (tmp_path / "seed-0" / "stages").mkdir(parents=True, exist_ok=True)
+
+    def other_seed_gets_there_first(*_: object, **__: object) -> None:
+        (tmp_path / "seed-0" / REFERENCES).mkdir(parents=True)
+
+    monkeypatch.setattr(pipeline, "train_stage", other_seed_gets_there_first)
+    seed(1, references=True)
+    assert asked == [True, False, False]
