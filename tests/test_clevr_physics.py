@@ -200,6 +200,20 @@ def test_a_plain_step_of_mujoco_agrees_with_the_simulator_to_the_last_bit() -> N
     assert np.array_equal(simulator.save(FIRST)[0, 1:38], data.qpos)
 
 
+def test_sleep_moves_no_ball_further_than_a_micrometre_in_twenty_pushes() -> None:
+    rng = np.random.default_rng(1)
+    slots = np.arange(12)
+    starts, actions = draw_scenes(12, rng).reshape(12, 10), rng.integers(40, size=(20, 12))
+    asleep, awake = ClevrSimulator(12), ClevrSimulator(12)
+    awake._model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)
+    for simulator in (asleep, awake):
+        simulator.reset(slots, starts)
+        for row in actions:
+            simulator.step(slots, row)
+    apart = np.abs(ball_centres(asleep.save(slots)) - ball_centres(awake.save(slots)))
+    assert 0 < apart.max() < 1e-6
+
+
 @pytest.mark.slow
 def test_a_core_steps_at_a_useful_rate_with_all_relations() -> None:
     """On an idle core the figure is above 2,300; a busy one must still reach half of it."""

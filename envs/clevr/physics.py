@@ -2,13 +2,16 @@
 
 One thing to know: a step changes nothing but the pusher before it starts. Balls keep the momentum
 of the step before, so ten coordinates are not a full state; `ClevrSimulator.save` gives one. The
-pusher of a push starts inside the ball, as in the original, and the solver always starts cold.
+pusher of a push starts inside the ball, as in the original, and the solver always starts cold, with
+every ball awake.
 
 Source: the step of google-research's CLEVR-Robot (2019), whose defects of placement are mended.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import mujoco
-import mujoco.rollout
 import numpy as np
 
 from envs.clevr.model import BALL_HEIGHT, make_model
@@ -55,7 +58,7 @@ class ClevrSimulator:
         self.num_slots = num_slots
         self._model = make_model()
         self._data = [mujoco.MjData(self._model) for _ in range(max(num_threads, 1))]
-        self._threads = mujoco.rollout.Rollout(nthread=num_threads) if num_threads > 1 else None
+        self._threads = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self._states = rest_states(np.zeros((num_slots, NUM_BALLS, 2)))
 
     def reset(self, slots: np.ndarray, starts: np.ndarray) -> None:
@@ -103,19 +106,30 @@ class ClevrSimulator:
         """States (K, S) after `count` physics steps under constant controls, from a cold solver."""
         if count == 0:
             return states
-        if self._threads is not None:
-            path, _ = self._threads.rollout(
-                self._model, self._data, states, controls[:, None].astype(np.float64), nstep=count
+        if self._threads is None:
+            self._advance_with(self._data[0], states, controls, count)
+            return states
+        bounds = np.linspace(0, len(states), len(self._data) + 1).astype(int)
+        jobs = [
+            self._threads.submit(
+                self._advance_with, data, states[first:last], controls[first:last], count
             )
-            return np.asarray(path[:, -1])
-        data = self._data[0]
+            for data, (first, last) in zip(self._data, pairwise(bounds), strict=True)
+        ]
+        for job in jobs:
+            job.result()
+        return states
+
+    def _advance_with(
+        self, data: mujoco.MjData, states: np.ndarray, controls: np.ndarray, count: int
+    ) -> None:
+        """Advances states (K, S) in place."""
         for state, control in zip(states, controls, strict=True):
+            mujoco.mj_resetData(self._model, data)
             mujoco.mj_setState(self._model, data, state, _STATE)
-            data.qacc_warmstart[:] = 0.0
             data.ctrl[:] = control
             mujoco.mj_step(self._model, data, count)
             mujoco.mj_getState(self._model, data, state, _STATE)
-        return states
 
     def observe(self, slots: np.ndarray) -> np.ndarray:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""
