@@ -93,10 +93,10 @@ class RolloutSet:
         fresh = held[1:].any(0) & ~held[0]
         return [(int(goal), int(held[1:, goal].argmax()) + 1) for goal in np.flatnonzero(fresh)]
 
-    def reached_last(self, index: int, first: int, end: int) -> np.ndarray:
-        """Goals that state `end` is the first to meet of states `first` to `end`."""
+    def achieved(self, index: int, first: int, end: int) -> np.ndarray:
+        """Goals that hold in state `end` and did not hold in state `first`."""
         held = self.held[index]
-        return np.flatnonzero(held[end] & ~held[first:end].any(0))
+        return np.flatnonzero(held[end] & ~held[first])
 
 
 def _by_spec(goals: Sequence[Goal]) -> dict[tuple[int, ...], list[str]]:
@@ -138,7 +138,7 @@ class TaskStream:
         seed: int,
         max_steps: int = 12,
         dynamics_steps: int = 6,
-        explained_goals: int = 4,
+        explained_goals: int = 8,
     ) -> None:
         """Args:
         knowledge: question and answer pairs for decomposition; may be empty.
@@ -222,7 +222,7 @@ class TaskStream:
         observations = episode.observations[first : end + 1]
         if task == "consequence":
             return self._consequence(self._words(goal, rng), observations)
-        goals = self.rollouts.reached_last(index, first, end)[: self.explained_goals]
+        goals = self.rollouts.achieved(index, first, end)[: self.explained_goals]
         plain = [self.rollouts.goals[self.rollouts.specs[goal]][0] for goal in goals]
         question = explanation_question(
             *(self.layout, self.prompt, self.encode, observations, episode.actions[first:end]),

@@ -62,7 +62,7 @@ def decompose(model: GroundedModel, goals: Sequence[str]) -> list[list[str]]:
 
 
 def explain(model: GroundedModel, episodes: Sequence[Episode]) -> list[list[str]]:
-    """The goals that each rollout's last step reached, in the words of the model.
+    """The goals that each rollout achieved (true at its end, not at its start), in words.
 
     Source: KALM section 4.2 (rollout explanation), which names one goal.
     """
