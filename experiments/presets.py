@@ -122,7 +122,7 @@ CLEVR_GENERATION = GenerationConfig(
 def clevr_cpu() -> Preset:
     """The published CPU result: three seeds, two algorithms, all rows, at most 2.5 hours."""
     return Preset(
-        collect=CollectSettings(num_rollouts=12_000, ceiling_rollouts=1_000),
+        collect=CollectSettings(num_rollouts=30_000, ceiling_rollouts=1_000),
         ground=GroundSettings(
             base=SMALL_BASE,
             finetune=replace(SMALL_FINETUNE, num_steps=2_400),
