@@ -69,6 +69,7 @@ class GroundSettings:
     decomposition_pairs: int = 20_000  # text-only pairs in the fine-tuning stream
     validation_rollouts: int = 500  # last ones collected, never trained on
     max_sample_steps: int = 12  # longest stretch of a rollout in one sample
+    explained_goals: int = 4  # most goals that an explanation names; 1 in the paper
     hindsight: bool = True  # relabel rollouts with training goals that they reached
 
 
@@ -212,6 +213,7 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
             settings.tasks,
             seed=settings.seed,
             max_steps=settings.max_sample_steps,
+            explained_goals=settings.explained_goals,
         )
 
     config = replace(settings.finetune, seed=settings.seed)

@@ -138,14 +138,15 @@ class TaskStream:
         seed: int,
         max_steps: int = 12,
         dynamics_steps: int = 6,
-        explained_goals: int = 8,
+        explained_goals: int = 4,
     ) -> None:
         """Args:
         knowledge: question and answer pairs for decomposition; may be empty.
         prompt, encode: words to token ids, with and without a beginning-of-text token.
         max_steps: longest stretch of a rollout in one sample.
         dynamics_steps: longest stretch in a dynamics sample; 1 in the paper.
-        explained_goals: most goals that an explanation names; 1 in the paper.
+        explained_goals: most goals that an explanation names, in any order, so that the
+            likeliest words name the surest ones; 1 in the paper.
         """
         self.rollouts, self.knowledge, self.layout = rollouts, knowledge, layout
         self.prompt, self.encode, self.end_token = prompt, encode, end_token
@@ -222,7 +223,8 @@ class TaskStream:
         observations = episode.observations[first : end + 1]
         if task == "consequence":
             return self._consequence(self._words(goal, rng), observations)
-        goals = self.rollouts.achieved(index, first, end)[: self.explained_goals]
+        achieved = rng.permutation(self.rollouts.achieved(index, first, end))
+        goals = achieved[: self.explained_goals]
         plain = [self.rollouts.goals[self.rollouts.specs[goal]][0] for goal in goals]
         question = explanation_question(
             *(self.layout, self.prompt, self.encode, observations, episode.actions[first:end]),
