@@ -12,6 +12,7 @@ from imagination.imagine import ImagineConfig
 from kalm.engine import GenerationConfig
 from kalm.finetune import FinetuneConfig
 from kalm.primer import PrimerConfig
+from kalm.tasks import TaskWeights
 from offline_rl.algorithms import AlgorithmConfig
 
 
@@ -125,7 +126,8 @@ def clevr_cpu() -> Preset:
         collect=CollectSettings(num_rollouts=30_000, ceiling_rollouts=1_000),
         ground=GroundSettings(
             base=SMALL_BASE,
-            finetune=replace(SMALL_FINETUNE, num_steps=2_400),
+            finetune=replace(SMALL_FINETUNE, num_steps=3_000),
+            tasks=TaskWeights(explanation=0.4),  # reading learns slower than writing
         ),
         imagine=ImagineSettings(
             protocols=("target", "unseen"),
