@@ -25,9 +25,10 @@ LABELS = {
     "next_state_error_unmoved": "next-state error of what lay still",
     "copy_error_moved": "the same if nothing were predicted to move",
     "action_agreement": "action is the one that was taken",
-    "explanation_asked": "explanation names the goal that was asked for",
     "explanation_achieved": "named goals that the rollout did reach",
-    "explanation_known": "named goals that are training sentences",
+    "explanation_unaided": "the same without the model's own recognition",
+    "explanation_named": "goals named in a rollout",
+    "explanation_asked": "explanation names the goal that was asked for",
     "held_out_rollouts": "held-out rollouts",
 }
 SHARES = {
@@ -39,7 +40,7 @@ SHARES = {
     "action_agreement",
     "explanation_asked",
     "explanation_achieved",
-    "explanation_known",
+    "explanation_unaided",
 }
 SHARE_PREFIXES = ("violations/", "replay_success")
 

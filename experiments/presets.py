@@ -131,14 +131,14 @@ def clevr_cpu() -> Preset:
         ),
         imagine=ImagineSettings(
             protocols=("target", "unseen"),
-            rollouts=ImagineConfig(num_rollouts=4_000, generation=CLEVR_GENERATION),
+            rollouts=ImagineConfig(num_rollouts=3_000, generation=CLEVR_GENERATION),
         ),
         train=TrainSettings(
             mixes=("real-only", "real+imagined", "real+real"),
             protocols=("target", "unseen"),
             steps=4_000,
         ),
-        evaluate=EvaluateSettings(min_per_kind=100),
+        evaluate=EvaluateSettings(min_per_kind=100, greedy_too=False),
         seeds=(0, 1, 2),
         free_gigabytes=3.0,
     )

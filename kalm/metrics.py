@@ -12,9 +12,9 @@ import torch
 from envs.episode import Episode
 from envs.world import Goal, World
 from kalm import prompts
+from kalm.explanation import explain
 from kalm.layout import Kind, Packed, collate, join
 from kalm.model import GroundedModel, Tensors
-from kalm.text import explain
 
 MOVED = 1e-3  # an entity that moved further than this, in world units, counts as moved
 
@@ -94,21 +94,26 @@ def explanation_metrics(
 
     achieved: share of the named goals that their rollout did reach, which hold at its end and did
     not hold at its start; words that are no training sentence count as wrong. asked: share of
-    rollouts among whose named goals is the one that was asked for. known: share of the named goals
-    that are training sentences at all.
+    rollouts among whose named goals is the one that was asked for. named: goals named in a
+    rollout, on average. unaided: `achieved` of the words that the model says by itself.
     """
     goals = {goal.text: goal for goal in world.goals(world.levels[0])}
-    achieved, asked, known = [], [], []
-    for episode, texts in zip(episodes, explain(model, episodes), strict=True):
+
+    def judge(texts: list[str], episode: Episode) -> list[bool]:
         named = [goals.get(text) for text in texts or [""]]
-        achieved += [goal is not None and _achieved(world, goal, episode) for goal in named]
-        known += [goal is not None for goal in named]
-        specs = {goal.spec for goal in named if goal is not None}
-        asked.append(goals[episode.goal].spec in specs)
+        return [goal is not None and _achieved(world, goal, episode) for goal in named]
+
+    explanations = explain(model, episodes, world)
+    unaided = explain(model, episodes, world, aided=False)
+    specs = [{goals[text].spec for text in texts if text in goals} for texts in explanations]
+    asked = [goals[e.goal].spec in named for e, named in zip(episodes, specs, strict=True)]
+    told = zip(explanations, unaided, episodes, strict=True)
+    judged = [(judge(texts, episode), judge(alone, episode)) for texts, alone, episode in told]
     return {
-        "explanation_achieved": float(np.mean(achieved)),
+        "explanation_achieved": float(np.mean(np.concatenate([right for right, _ in judged]))),
         "explanation_asked": float(np.mean(asked)),
-        "explanation_known": float(np.mean(known)),
+        "explanation_named": float(np.mean([len(texts) for texts in explanations])),
+        "explanation_unaided": float(np.mean(np.concatenate([right for _, right in judged]))),
     }
 
 

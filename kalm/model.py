@@ -220,6 +220,10 @@ class GroundedModel(nn.Module):
         middle = output.hidden_states[len(output.hidden_states) // 2]
         return self.read_out(output.last_hidden_state, embedded, batch.kind), middle
 
+    def middle(self, batch: "Tensors") -> Tensor:
+        """Hidden states (B, L, H) of the layer half way up, from which goals are recognised."""
+        return self._hidden_and_middle(batch)[1]
+
     def read_out(self, hidden: Tensor, embedded: Tensor, kind: Tensor) -> Tensor:
         """Last hidden states (B, L, H), at positions of a rollout with the trunk's help."""
         if self.trunk is None:

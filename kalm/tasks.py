@@ -99,6 +99,11 @@ class RolloutSet:
         return np.flatnonzero(held[end] & ~held[first])
 
 
+def training_sentences(world: World) -> list[str]:
+    """One sentence of every training goal, in the order in which models recognise the goals."""
+    return [texts[0] for texts in _by_spec(world.goals(world.levels[0])).values()]
+
+
 def _by_spec(goals: Sequence[Goal]) -> dict[tuple[int, ...], list[str]]:
     texts: dict[tuple[int, ...], list[str]] = {}
     for goal in goals:

@@ -1,7 +1,5 @@
 """Grounding metrics: worked by hand with models whose predictions are known."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
@@ -98,13 +96,14 @@ def test_explanations_are_judged_by_meaning_by_truth_and_by_words(
     )  # fmt: skip
     answers = [[episode.goal, mirrored], [same], [mirrored], [false], ["Who knows?"], []]
 
-    def scripted(model: GroundedModel, episodes: Sequence[Episode]) -> list[list[str]]:
-        return answers
+    def scripted(*_: object, aided: bool = True) -> list[list[str]]:
+        return answers if aided else [[false]] * 3 + [[episode.goal]] * 3
 
     monkeypatch.setattr("kalm.metrics.explain", scripted)
     numbers = explanation_metrics(world, grounded(), [episode] * 6)
     assert numbers == {  # seven answers, one of them empty, to six rollouts
         "explanation_asked": 2 / 6,
         "explanation_achieved": 4 / 7,
-        "explanation_known": 5 / 7,
+        "explanation_named": 1.0,
+        "explanation_unaided": 0.5,
     }

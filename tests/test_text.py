@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import FAMILIES, grounded, task_stream, tokenizer, toy, toy_episodes
+from tiny_models import FAMILIES, grounded, task_stream, tokenizer, toy
 
 from kalm import prompts
 from kalm.layout import Packed, collate, join
 from kalm.model import GroundedModel, Tensors
-from kalm.text import answer, decompose, explain
+from kalm.text import answer, decompose
 
 FORGERIES = (
     "<eos>",
@@ -128,22 +128,3 @@ def test_each_goal_is_decomposed_once_and_in_order(monkeypatch: pytest.MonkeyPat
     assert asked == [2]
     assert found[0] == found[2]
     assert [parts[1] for parts in found] == ["second"] * 3
-
-
-def test_a_rollout_is_explained_from_the_question_of_its_training_task(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model = grounded()
-    seen: list[Packed] = []
-    monkeypatch.setattr(
-        "kalm.text.answer", lambda model, questions, **_: seen.extend(questions) or ["a ; b"]
-    )
-    episode = next(e for e in toy_episodes() if e.success and len(e) == 1)
-    assert explain(model, [episode]) == [["a", "b"]]
-    # A rollout of one step cannot be cut, so every sample of it has the same question.
-    sample = task_stream(model, [episode], only="explanation").sample(0, 0)[1]
-    for name in ("kind", "token", "slot", "value", "hint", "action", "acted"):
-        np.testing.assert_array_equal(
-            getattr(seen[0], name), getattr(sample, name)[: len(seen[0])], name
-        )
-    assert sample.loss[len(seen[0]) :].all()
