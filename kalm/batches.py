@@ -4,19 +4,38 @@ One thing to know: samples of like length share a batch, within buckets of many 
 of the batches in a bucket is shuffled again.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from kalm.layout import Packed
-from kalm.tasks import TaskStream
+
+
+class SampleStream(Protocol):
+    """Samples by (epoch, index): what the fine-tuning loop reads."""
+
+    seed: int
+
+    def __len__(self) -> int:
+        """Samples in one epoch."""
+        ...
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The samples' indices (N,) in the order of this epoch."""
+        ...
+
+    def sample(self, epoch: int, index: int) -> tuple[str, Packed]:
+        """Task name and sequence; a pure function."""
+        ...
 
 
 class Batches:
     """The global list of batches: sample indices by step, sorted by length within buckets."""
 
-    def __init__(self, stream: TaskStream, batch_size: int, bucket_batches: int) -> None:
+    def __init__(self, stream: SampleStream, batch_size: int, bucket_batches: int) -> None:
         if len(stream) < batch_size:
             raise ValueError(
-                f"Expected at least {batch_size} rollouts (one batch), got {len(stream)}. "
+                f"Expected at least {batch_size} samples (one batch), got {len(stream)}. "
                 f"Collect more or lower --batch-size."
             )
         self.stream, self.batch_size, self.bucket_batches = stream, batch_size, bucket_batches

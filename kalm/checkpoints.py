@@ -14,15 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from envs.files import publish, sha256_file
-from kalm.model import GroundedModel
-from kalm.pretrained import HASHES, HEADS, load_weights, save_grounded, verify_model
+from kalm.language_model import LanguageModel
+from kalm.pretrained import HASHES, load_weights, save_model, verify_model
 
 OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
 
 
 def save_checkpoint(
     folder: Path,
-    model: GroundedModel,
+    model: LanguageModel,
     optimizers: Sequence[torch.optim.Optimizer],
     progress: dict[str, Any],
     *,
@@ -30,7 +30,7 @@ def save_checkpoint(
 ) -> None:
     """Writes `folder` (it must not exist) with everything that a resumed run needs."""
     with publish(folder) as partial:
-        save_grounded(model, partial, base_model=base_model)
+        save_model(model, partial, base_model=base_model)
         save_file(_flatten(optimizers), partial / OPTIMIZER)
         (partial / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
         hashes = json.loads((partial / HASHES).read_text())
@@ -39,7 +39,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, model: GroundedModel, optimizers: Sequence[torch.optim.Optimizer]
+    folder: Path, model: LanguageModel, optimizers: Sequence[torch.optim.Optimizer]
 ) -> dict[str, Any]:
     """Puts weights and optimizer state of `folder` into place and returns its progress."""
     load_weights(model, folder)
@@ -55,9 +55,11 @@ def newest_checkpoint(
     candidates = sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
     for candidate in candidates:
         problems = verify_model(candidate)
-        if not problems and (candidate / HEADS).is_file():
+        if not problems and (candidate / PROGRESS).is_file():
             return candidate
-        on_skip(f"Skipped checkpoint {candidate.name}: {(problems or ['no heads'])[0]}")
+        on_skip(
+            f"Skipped checkpoint {candidate.name}: {(problems or [f'{PROGRESS} is missing.'])[0]}"
+        )
     return None
 
 

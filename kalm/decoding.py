@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from kalm.language_model import LanguageModel, Tensors
 from kalm.layout import Packed, collate
-from kalm.model import GroundedModel, Tensors
 from kalm.prompts import generation_prompt
 
 
@@ -58,22 +58,28 @@ class SlotCache(Cache):  # type: ignore[misc]
             table[target[:, None], :, places] = table[source[:, None], :, places]
 
 
-class SlotDecoder:
-    """A grounded model with a slot cache: `fill` starts rows, `extend` feeds every row."""
+def require_room(model: LanguageModel, positions: int) -> None:
+    """Refuses sequences that are longer than the backbone can read."""
+    limit = model.max_positions
+    if limit is not None and positions > limit:
+        raise ValueError(
+            f"Expected sequences of at most {limit} positions, the base model's limit, got "
+            f"{positions}. Lower --max-steps, shorten the text or take a base model with a "
+            f"longer context."
+        )
 
-    def __init__(self, model: GroundedModel, num_rows: int, capacity: int) -> None:
+
+class SlotDecoder:
+    """A language model with a slot cache: `fill` starts rows, `extend` feeds every row."""
+
+    def __init__(self, model: LanguageModel, num_rows: int, capacity: int) -> None:
         """Args:
         num_rows: rows R of the cache.
         capacity: positions that one row can hold.
         """
         self.model = model
-        self.device = model.unit.device
-        limit = getattr(model.backbone.config, "max_position_embeddings", None)
-        if limit is not None and capacity > limit:
-            raise ValueError(
-                f"Expected rollouts of at most {limit} positions, the base model's limit, "
-                f"got {capacity}. Lower --max-steps or take a base model with a longer context."
-            )
+        self.device = model.device
+        require_room(model, capacity)
         self.cache = SlotCache(num_rows, capacity)
         self.lengths = torch.zeros(num_rows, dtype=torch.long, device=self.device)
 
@@ -118,17 +124,7 @@ class SlotDecoder:
         cache.rows, cache.places = rows, places
         cache.visible = int(places.max()) + 1
         readable = torch.arange(cache.visible, device=self.device) <= places[:, None, :, None]
-        if self.model.backbone.config._attn_implementation == "eager":  # adds its mask
-            readable = torch.where(readable, 0.0, torch.finfo(self.model.dtype).min)
-        embedded = self.model.embed(batch)
-        output = self.model.decoder()(
-            inputs_embeds=embedded,
-            attention_mask=readable,
-            position_ids=places,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return self.model.read_out(output.last_hidden_state, embedded, batch.kind)
+        return self.model.masked_hidden(batch, readable, places, cache)
 
     def share(self, source: Tensor, target: Tensor, width: int) -> None:
         """Copies the last `width` positions of rows `source` (M,) to rows `target` (M,)."""
@@ -136,7 +132,7 @@ class SlotDecoder:
         self.cache.copy(source, target, places)
 
 
-def goal_tokens(model: GroundedModel, goal: str, limit: int) -> list[int]:
+def goal_tokens(model: LanguageModel, goal: str, limit: int) -> list[int]:
     """Token ids of the prompt for a rollout towards `goal`.
 
     Raises:
@@ -151,14 +147,14 @@ def goal_tokens(model: GroundedModel, goal: str, limit: int) -> list[int]:
     return ids
 
 
-def words(token: Tensor, model: GroundedModel) -> Tensors:
+def words(token: Tensor, model: LanguageModel) -> Tensors:
     """A batch that feeds one word `token` (R,) per row."""
     return blank(model, len(token), token=token[:, None])
 
 
-def blank(model: GroundedModel, num_rows: int, **given: Tensor) -> Tensors:
+def blank(model: LanguageModel, num_rows: int, **given: Tensor) -> Tensors:
     """A batch (R, 1) of padding words with the `given` fields put in."""
-    layout, device = model.layout, model.unit.device
+    layout, device = model.layout, model.device
     index = torch.zeros(num_rows, 1, dtype=torch.long, device=device)
     numbers = torch.zeros(num_rows, 1, layout.slot_dim, device=device)
     fields = {

@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from kalm.decoding import SlotDecoder, blank, goal_tokens
+from kalm.language_model import Tensors
 from kalm.layout import Kind, Packed, join
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 
 
 @dataclass

@@ -13,8 +13,9 @@ import torch
 from envs.episode import Episode
 from envs.world import World
 from kalm import prompts
+from kalm.language_model import Tensors
 from kalm.layout import Kind, Packed, collate
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 from kalm.phrases import Phrases
 from kalm.tasks import explanation_question, training_sentences
 from kalm.text import answer
@@ -74,7 +75,7 @@ def recognise(model: GroundedModel, rollouts: Sequence[Packed]) -> np.ndarray:
             "Ground it with --grounding.goal-weight above 0."
         )
     model.eval()
-    middle = model.middle(Tensors.of(collate(rollouts), model.unit.device))
+    middle = model.middle(Tensors.of(collate(rollouts), model.device))
     rows, places = [], []
     for row, rollout in enumerate(rollouts):
         ends = np.flatnonzero(

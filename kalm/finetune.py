@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 
 from envs.files import publish
-from kalm.batches import Batches
+from kalm.batches import Batches, SampleStream
 from kalm.checkpoints import (
     drop_from,
     keep_newest,
@@ -25,14 +25,12 @@ from kalm.checkpoints import (
     newest_checkpoint,
     save_checkpoint,
 )
+from kalm.language_model import LanguageModel, Tensors, total_loss
 from kalm.layout import Packed, collate
-from kalm.model import GroundedModel, Tensors, total_loss
 from kalm.optimizers import OPTIMIZERS, make_optimizers
-from kalm.pretrained import save_grounded, train_quickly
-from kalm.tasks import TaskStream
+from kalm.pretrained import save_model, train_quickly
 
 Metrics = dict[str, float]
-LOSSES = ("state", "action", "token", "stop", "goal")
 
 
 class NonFiniteError(RuntimeError):
@@ -91,9 +89,9 @@ class Finetuning:
 
 
 def finetune(
-    model: GroundedModel,
-    stream: TaskStream,
-    validation: TaskStream | None,
+    model: LanguageModel,
+    stream: SampleStream,
+    validation: SampleStream | None,
     config: FinetuneConfig,
     folder: Path,
     *,
@@ -107,7 +105,7 @@ def finetune(
     Args:
         base_model: name of the backbone, recorded in the saved model.
         on_metrics: receives metrics of every logged step, on the main process.
-        on_samples: receives the rollout indices of every step, all processes together.
+        on_samples: receives the sample indices of every step, all processes together.
         on_message: receives words for the user, such as skipped checkpoints.
 
     Raises:
@@ -133,8 +131,8 @@ class _Run:
 
     def __init__(
         self,
-        model: GroundedModel,
-        stream: TaskStream,
+        model: LanguageModel,
+        stream: SampleStream,
         config: FinetuneConfig,
         folder: Path,
         base_model: str,
@@ -194,9 +192,12 @@ class _Run:
         for number, part in enumerate(parts):
             with self._synchronised(number + 1 == len(parts)), self.accelerator.autocast():
                 sums = self.model(part)
-                loss = total_loss(sums | counts, self.bare.config) * self.accelerator.num_processes
+                loss = (
+                    total_loss(sums | counts, self.bare.loss_weights)
+                    * self.accelerator.num_processes
+                )
                 self.accelerator.backward(loss)
-            for name in LOSSES:
+            for name in self.bare.loss_weights:
                 added = sums[f"{name}_sum"].detach()
                 totals[name] = totals.get(name, torch.zeros_like(added)) + added
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip_norm)
@@ -223,9 +224,11 @@ class _Run:
 
     def _counts(self, parts: list[Tensors]) -> dict[str, torch.Tensor]:
         """How many positions of the whole global batch carry each loss."""
-        local = torch.stack([_loss_counts(part) for part in parts]).sum(0)
-        total = self.accelerator.reduce(local, reduction="sum")
-        return {f"{name}_count": total[place] for place, name in enumerate(LOSSES)}
+        names = list(self.bare.loss_weights)
+        found = [self.bare.loss_counts(part) for part in parts]
+        local = torch.stack([torch.stack([counts[name] for name in names]) for counts in found])
+        total = self.accelerator.reduce(local.sum(0).float(), reduction="sum")
+        return {f"{name}_count": total[place] for place, name in enumerate(names)}
 
     def _synchronised(self, last: bool) -> Any:
         import contextlib
@@ -235,15 +238,13 @@ class _Run:
     def _global_losses(
         self, totals: dict[str, torch.Tensor], counts: dict[str, torch.Tensor]
     ) -> Metrics:
-        sums = self.accelerator.reduce(torch.stack([totals[n] for n in LOSSES]), reduction="sum")
+        weights = self.bare.loss_weights
+        sums = self.accelerator.reduce(torch.stack([totals[n] for n in weights]), reduction="sum")
         losses = {
             f"{name}_loss": float(sums[place] / counts[f"{name}_count"].clamp(min=1))
-            for place, name in enumerate(LOSSES)
+            for place, name in enumerate(weights)
         }
-        weights = self.bare.config
-        losses["loss"] = sum(
-            getattr(weights, f"{name}_weight") * losses[f"{name}_loss"] for name in LOSSES
-        )
+        losses["loss"] = sum(weight * losses[f"{n}_loss"] for n, weight in weights.items())
         return losses
 
     def _require_finite(self, step: int, values: Metrics) -> None:
@@ -258,7 +259,7 @@ class _Run:
     def validate(
         self,
         step: int,
-        validation: TaskStream,
+        validation: SampleStream,
         on_metrics: Callable[[int, Metrics], None],
     ) -> None:
         losses = validation_losses(self.bare, validation, self.config.batch_size, self.accelerator)
@@ -290,7 +291,7 @@ class _Run:
             fresh = target.with_name(f"{target.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)
             with publish(fresh) as partial:
-                save_grounded(self.bare, partial, base_model=self.base_model)
+                save_model(self.bare, partial, base_model=self.base_model)
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
         self.accelerator.wait_for_everyone()
@@ -306,31 +307,21 @@ class _Run:
         )
 
 
-def _loss_counts(batch: Tensors) -> torch.Tensor:
-    from kalm.layout import UNKNOWN, Kind
-
-    wanted, kind = batch.loss[:, 1:], batch.kind[:, 1:]
-    counts = [(wanted & (kind == k)).sum() for k in (Kind.STATE, Kind.ACTION, Kind.TEXT)]
-    held = batch.held[..., 0] if batch.held.shape[-1] else torch.full_like(batch.stop, UNKNOWN)
-    counts += [(batch.stop != UNKNOWN).sum(), (held != UNKNOWN).sum()]
-    return torch.stack(counts).float()
-
-
 @torch.inference_mode()
 def validation_losses(
-    model: GroundedModel,
-    stream: TaskStream,
+    model: LanguageModel,
+    stream: SampleStream,
     batch_size: int,
     accelerator: Accelerator | None = None,
 ) -> Metrics:
     """Average losses over every sample of a held-out stream's first epoch."""
     model.eval()
-    device = model.unit.device
-    totals = dict.fromkeys((f"{n}_{part}" for n in LOSSES for part in ("sum", "count")), 0.0)
+    weights = model.loss_weights
+    totals = dict.fromkeys((f"{n}_{part}" for n in weights for part in ("sum", "count")), 0.0)
     samples = [stream.sample(0, index)[1] for index in range(len(stream))]
     samples.sort(key=len)
     for first in range(0, len(samples), batch_size):
-        batch = Tensors.of(collate(samples[first : first + batch_size]), device)
+        batch = Tensors.of(collate(samples[first : first + batch_size]), model.device)
         if accelerator is None:
             sums = model(batch)
         else:
@@ -338,6 +329,6 @@ def validation_losses(
                 sums = model(batch)
         for name, value in sums.items():
             totals[name] += float(value)
-    losses = {f"{n}_loss": totals[f"{n}_sum"] / max(totals[f"{n}_count"], 1) for n in LOSSES}
-    losses["loss"] = sum(getattr(model.config, f"{n}_weight") * losses[f"{n}_loss"] for n in LOSSES)
+    losses = {f"{n}_loss": totals[f"{n}_sum"] / max(totals[f"{n}_count"], 1) for n in weights}
+    losses["loss"] = sum(weight * losses[f"{n}_loss"] for n, weight in weights.items())
     return losses

@@ -58,7 +58,7 @@ class Layout:
     action_width: int  # numbers per action, A; 1 for discrete actions
     num_goals: int = 0  # training goals that the model recognises in states, G
 
-    def text(self, tokens: Sequence[int], *, loss: bool = False) -> Packed:
+    def text(self, tokens: Sequence[int] | np.ndarray, *, loss: bool = False) -> Packed:
         """A run of words."""
         length = len(tokens)
         return self._blank(

@@ -13,8 +13,9 @@ from envs.episode import Episode
 from envs.world import Goal, World
 from kalm import prompts
 from kalm.explanation import explain
+from kalm.language_model import Tensors
 from kalm.layout import Kind, Packed, collate, join
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 
 MOVED = 1e-3  # an entity that moved further than this, in world units, counts as moved
 
@@ -33,7 +34,7 @@ def prediction_metrics(
     counts = dict.fromkeys(sums, 0)
     for first in range(0, len(episodes), batch):
         pieces = [_prompted(model, e, max_steps) for e in episodes[first : first + batch]]
-        tensors = Tensors.of(collate(pieces), model.unit.device)
+        tensors = Tensors.of(collate(pieces), model.device)
         hidden = model.hidden(tensors).float()[:, :-1]
         _add_state_errors(model, hidden, tensors, sums, counts)
         rows = tensors.kind[:, 1:] == Kind.ACTION

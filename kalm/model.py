@@ -6,7 +6,6 @@ position per entity), in the state head (a distribution over the change) and in 
 the rollout; `GroundingConfig` switches each of them back.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,8 @@ from kalm.heads import (
     Trunk,
     draw,
 )
-from kalm.layout import UNKNOWN, Kind, Layout, Packed
+from kalm.language_model import LanguageModel, Tensors
+from kalm.layout import UNKNOWN, Kind, Layout
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class GroundingConfig:
                     f"got `{getattr(self, name)}`."
                 )
 
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of every loss by its name."""
+        losses = ("state", "action", "token", "stop", "goal")
+        return {name: getattr(self, f"{name}_weight") for name in losses}
+
 
 @dataclass(frozen=True)
 class StateScale:
@@ -79,7 +84,7 @@ def make_layout(spaces: Spaces, positions: str, num_goals: int = 0) -> Layout:
     return Layout(num_slots, spaces.observation_dim // num_slots, spaces.action_dim or 1, num_goals)
 
 
-class GroundedModel(nn.Module):
+class GroundedModel(LanguageModel):
     """A causal LM with encoders and heads for one world's states and actions."""
 
     offset: Tensor  # (E,) of StateScale
@@ -96,10 +101,9 @@ class GroundedModel(nn.Module):
         world_name: str,
         num_goals: int = 0,
     ) -> None:
-        super().__init__()
-        self.backbone, self.tokenizer = backbone, tokenizer
+        layout = make_layout(spaces, config.positions, num_goals)
+        super().__init__(backbone, tokenizer, layout, config.loss_weights())
         self.spaces, self.config, self.scale, self.world_name = spaces, config, scale, world_name
-        self.layout = make_layout(spaces, config.positions, num_goals)
         hidden = backbone.config.hidden_size
         slots, numbers = self.layout.num_slots, self.layout.slot_dim
         self.state_encoder = NumberEncoder(numbers, hidden, config.num_frequencies)
@@ -133,33 +137,11 @@ class GroundedModel(nn.Module):
         self.register_buffer("offset", torch.tensor(scale.offset), persistent=False)
         self.register_buffer("unit", torch.tensor(scale.scale), persistent=False)
 
-    # ------------------------------------------------------------------ words
-
-    def encode_text(self, text: str) -> list[int]:
-        """Token ids of user text; never a control token, whatever the text says."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
-            "input_ids"
-        ]
-        return ids
-
-    def prompt(self, text: str) -> list[int]:
-        """Token ids of a prompt, with the beginning-of-text token where the tokenizer has one."""
-        start = self.tokenizer.bos_token_id
-        return ([] if start is None else [start]) + self.encode_text(text)
-
-    @property
-    def end_token(self) -> int:
-        """The token that ends a text answer."""
-        end = self.tokenizer.eos_token_id
-        if end is None:
-            raise ValueError("The tokenizer has no eos_token. Set one before grounding.")
-        return int(end)
-
     # ------------------------------------------------------------- forward pass
 
-    def embed(self, batch: "Tensors") -> Tensor:
+    def embed(self, batch: Tensors) -> Tensor:
         """Input embeddings (B, L, H)."""
-        words: Tensor = self.backbone.get_input_embeddings()(batch.token)
+        words = super().embed(batch)
         rows = batch.kind != Kind.TEXT
         rollout = self._embed_rollout(
             *(batch.kind[rows], batch.slot[rows], batch.value[rows]),
@@ -196,31 +178,14 @@ class GroundedModel(nn.Module):
         encoded: Tensor = self.hint_encoder(relative.flatten(1))
         return encoded
 
-    def outer_parts(self) -> list[nn.Module]:
-        """Everything outside the language model's blocks: encoders, heads, the output of words."""
-        own = [module for name, module in self.named_children() if name != "backbone"]
-        return [self.backbone.get_output_embeddings(), *own]
-
-    def decoder(self) -> Any:
-        """The backbone without its language head, adapters included."""
-        peft = getattr(self.backbone, "get_base_model", None)
-        backbone = peft() if callable(peft) else self.backbone
-        return backbone.base_model
-
-    def hidden(self, batch: "Tensors") -> Tensor:
-        """What heads read at every position (B, L, H) of right-padded sequences."""
-        embedded = self.embed(batch)
-        output = self.decoder()(inputs_embeds=embedded, use_cache=False)
-        return self.read_out(output.last_hidden_state, embedded, batch.kind)
-
-    def _hidden_and_middle(self, batch: "Tensors") -> tuple[Tensor, Tensor]:
+    def _hidden_and_middle(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         """`hidden`, and the hidden states (B, L, H) of the layer half way up."""
         embedded = self.embed(batch)
         output = self.decoder()(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
         middle = output.hidden_states[len(output.hidden_states) // 2]
         return self.read_out(output.last_hidden_state, embedded, batch.kind), middle
 
-    def middle(self, batch: "Tensors") -> Tensor:
+    def middle(self, batch: Tensors) -> Tensor:
         """Hidden states (B, L, H) of the layer half way up, from which goals are recognised."""
         return self._hidden_and_middle(batch)[1]
 
@@ -232,13 +197,13 @@ class GroundedModel(nn.Module):
         helped = self.trunk(hidden[rows].float(), embedded[rows].float() / self.word_scale)
         return hidden.index_put((rows,), helped.to(hidden.dtype))
 
-    def forward(self, batch: "Tensors") -> dict[str, Tensor]:
+    def forward(self, batch: Tensors) -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""
         hidden, middle = self._hidden_and_middle(batch)
         with torch.autocast(hidden.device.type, enabled=False):
             return self.losses(hidden, batch) | self._goal_losses(middle, batch)
 
-    def _goal_losses(self, middle: Tensor, batch: "Tensors") -> dict[str, Tensor]:
+    def _goal_losses(self, middle: Tensor, batch: Tensors) -> dict[str, Tensor]:
         """Sum and count of recognising, in a middle layer, which training goals a state meets."""
         if self.goal_head is None:
             return {"goal_sum": middle.new_zeros(()), "goal_count": middle.new_zeros(())}
@@ -249,7 +214,7 @@ class GroundedModel(nn.Module):
         )
         return {"goal_sum": losses, "goal_count": rows.sum()}
 
-    def losses(self, hidden: Tensor, batch: "Tensors") -> dict[str, Tensor]:
+    def losses(self, hidden: Tensor, batch: Tensors) -> dict[str, Tensor]:
         """`NAME_sum` and `NAME_count` for state, action, token and stop."""
         before, kind = hidden[:, :-1], batch.kind[:, 1:]
         wanted = batch.loss[:, 1:]
@@ -265,12 +230,7 @@ class GroundedModel(nn.Module):
         sums["action_sum"] = self._action_loss(before[rows].float(), batch.action[:, 1:][rows])
         sums["action_count"] = rows.sum()
 
-        rows = wanted & (kind == Kind.TEXT)
-        words = self.backbone.get_output_embeddings()(before[rows].to(self.dtype))
-        sums["token_sum"] = functional.cross_entropy(
-            words.float(), batch.token[:, 1:][rows], reduction="sum"
-        )
-        sums["token_count"] = rows.sum()
+        sums |= self.word_losses(before, batch)
 
         rows = batch.stop != UNKNOWN
         logits = self.stop_head(hidden[rows].float())[:, 0]
@@ -280,11 +240,16 @@ class GroundedModel(nn.Module):
         sums["stop_count"] = rows.sum()
         return sums
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number format of the language head."""
-        dtype: torch.dtype = self.backbone.get_output_embeddings().weight.dtype
-        return dtype
+    def loss_counts(self, batch: Tensors) -> dict[str, Tensor]:
+        """How many positions of `batch` carry each loss, before any forward pass."""
+        wanted, kind = batch.loss[:, 1:], batch.kind[:, 1:]
+        held = batch.held[..., 0] if batch.held.shape[-1] else torch.full_like(batch.stop, UNKNOWN)
+        return super().loss_counts(batch) | {
+            "state": (wanted & (kind == Kind.STATE)).sum(),
+            "action": (wanted & (kind == Kind.ACTION)).sum(),
+            "stop": (batch.stop != UNKNOWN).sum(),
+            "goal": (held != UNKNOWN).sum(),
+        }
 
     def _action_loss(self, hidden: Tensor, action: Tensor) -> Tensor:
         if isinstance(self.action_head, BinnedHead):
@@ -314,53 +279,3 @@ class GroundedModel(nn.Module):
         """Probability (M,) that the rollout is complete."""
         probability: Tensor = self.stop_head(hidden.float())[:, 0].sigmoid()
         return probability
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """A collated batch on a device; shapes as in `Packed` with a batch dimension in front."""
-
-    kind: Tensor
-    token: Tensor
-    slot: Tensor
-    value: Tensor
-    hint: Tensor
-    action: Tensor
-    acted: Tensor
-    loss: Tensor
-    stop: Tensor
-    held: Tensor
-
-    @classmethod
-    def of(cls, packed: Packed, device: torch.device | str = "cpu") -> "Tensors":
-        """Moves `packed` to `device`."""
-        return cls(
-            **{
-                name: torch.from_numpy(getattr(packed, name)).to(device)
-                for name in Packed.__dataclass_fields__
-            }
-        )
-
-
-def total_loss(sums: dict[str, Tensor], config: GroundingConfig) -> Tensor:
-    """The weighted training loss of summed losses and counts.
-
-    Source: KALM reference code, 0.5 * state + 0.5 * action + token.
-    """
-    weights = {
-        "state": config.state_weight,
-        "action": config.action_weight,
-        "token": config.token_weight,
-        "stop": config.stop_weight,
-        "goal": config.goal_weight,
-    }
-    parts = [
-        weight * sums[f"{name}_sum"] / sums[f"{name}_count"].clamp(min=1)
-        for name, weight in weights.items()
-    ]
-    return torch.stack(parts).sum()
-
-
-def trainable_names(model: nn.Module) -> Sequence[str]:
-    """Names of the parameters that fine-tuning changes."""
-    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kalm.model import GroundedModel
+from kalm.language_model import LanguageModel
 
 # A place within an answer: sentences said before, the sentence being said, its words said so far.
 _Place = tuple[frozenset[int], int, int]
@@ -18,7 +18,7 @@ class Phrases:
     end: int  # the word that ends the answer
 
     @classmethod
-    def of(cls, model: GroundedModel, sentences: Sequence[str], separator: str) -> "Phrases":
+    def of(cls, model: LanguageModel, sentences: Sequence[str], separator: str) -> "Phrases":
         """The words of `sentences` in a model's vocabulary."""
         unique = list(dict.fromkeys(sentences))
         return cls(

@@ -1,6 +1,7 @@
-"""Saving and loading grounded models: safetensors and JSON in a folder, verified by SHA-256.
+"""Saving and loading language models: safetensors and JSON in a folder, verified by SHA-256.
 
-Folder: `grounded.json` (world, shapes, configuration), `heads.safetensors` (encoders and heads),
+Folder: `grounded.json` (world, shapes, configuration) and `heads.safetensors` (encoders and heads)
+of a grounded model, or `text_model.json` of one with words alone;
 `backbone/` (full fine-tuning) or `adapter/` (LoRA; the base model is named), `tokenizer/`, and
 `hashes.json` over all of it, written last.
 """
@@ -17,9 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from envs.files import sha256_file
 from envs.world import Spaces
+from kalm.language_model import LanguageModel
 from kalm.model import GroundedModel, GroundingConfig, StateScale
+from kalm.text_model import TextModel
 
-CONFIG, HEADS, HASHES = "grounded.json", "heads.safetensors", "hashes.json"
+GROUNDED, TEXT = "grounded.json", "text_model.json"
+HEADS, HASHES = "heads.safetensors", "hashes.json"
 ADAPTER = "adapter_model.safetensors"
 REVISION = re.compile(r"[0-9a-f]{40}")
 
@@ -103,28 +107,26 @@ def fingerprint(backbone: Any) -> str:
     return digest.hexdigest()
 
 
-def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str:
+def save_model(model: LanguageModel, folder: Path, *, base_model: str) -> str:
     """Writes `model` into the existing, empty `folder` and returns its hash."""
     heads = {
         name: tensor.contiguous()
         for name, tensor in model.state_dict().items()
         if not name.startswith("backbone.")
     }
-    save_file(heads, folder / HEADS)
+    if heads:
+        save_file(heads, folder / HEADS)
     part = "adapter" if is_adapted(model.backbone) else "backbone"
     model.backbone.save_pretrained(folder / part, safe_serialization=True)
     model.tokenizer.save_pretrained(folder / "tokenizer")
-    description = {
-        "world": model.world_name,
+    description = _own_description(model) | {
         "base_model": base_model,
-        "spaces": asdict(model.spaces),
-        "config": asdict(model.config),
-        "num_goals": model.layout.num_goals,
-        "scale": asdict(model.scale),
         "part": part,
         "base_fingerprint": fingerprint(model.backbone) if part == "adapter" else None,
     }
-    (folder / CONFIG).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    (folder / _description_file(model)).write_text(
+        json.dumps(description, indent=2, sort_keys=True) + "\n"
+    )
     hashes = {
         str(path.relative_to(folder)): sha256_file(path)
         for path in sorted(folder.rglob("*"))
@@ -132,6 +134,23 @@ def save_grounded(model: GroundedModel, folder: Path, *, base_model: str) -> str
     }
     (folder / HASHES).write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n")
     return model_hash(folder)
+
+
+def _description_file(model: LanguageModel) -> str:
+    return GROUNDED if isinstance(model, GroundedModel) else TEXT
+
+
+def _own_description(model: LanguageModel) -> dict[str, Any]:
+    """What it takes, besides the language model, to build `model` again."""
+    if not isinstance(model, GroundedModel):
+        return {}
+    return {
+        "world": model.world_name,
+        "spaces": asdict(model.spaces),
+        "config": asdict(model.config),
+        "num_goals": model.layout.num_goals,
+        "scale": asdict(model.scale),
+    }
 
 
 def model_hash(folder: Path) -> str:
@@ -159,7 +178,7 @@ def verify_model(folder: Path) -> list[str]:
 
 
 def load_grounded(folder: Path, *, world_name: str | None = None) -> GroundedModel:
-    """The grounded model that `save_grounded` wrote, in float32 and evaluation mode.
+    """The grounded model that `save_model` wrote, in float32 and evaluation mode.
 
     Args:
         world_name: if given, the world that the model has to be of.
@@ -168,10 +187,7 @@ def load_grounded(folder: Path, *, world_name: str | None = None) -> GroundedMod
         ModelError: missing, altered or foreign folder.
     """
     folder = Path(folder)
-    problems = verify_model(folder)
-    if problems:
-        raise ModelError(f"{problems[0]} Ground the model again or restore the file.")
-    description = json.loads((folder / CONFIG).read_text())
+    description = _verified(folder, GROUNDED)
     if world_name is not None and description["world"] != world_name:
         raise ModelError(
             f"Expected a model grounded in `{world_name}`, but {folder} was grounded in "
@@ -192,9 +208,32 @@ def load_grounded(folder: Path, *, world_name: str | None = None) -> GroundedMod
     return model.eval()
 
 
-def load_weights(model: GroundedModel, folder: Path) -> None:
+def load_text_model(folder: Path) -> TextModel:
+    """The text model that `save_model` wrote, in float32 and evaluation mode.
+
+    Raises:
+        ModelError: missing, altered or foreign folder.
+    """
+    folder = Path(folder)
+    return TextModel(*_load_parts(folder, _verified(folder, TEXT))).eval()
+
+
+def _verified(folder: Path, name: str) -> dict[str, Any]:
+    """The description `name` of a saved model without problems."""
+    problems = verify_model(folder)
+    if problems:
+        raise ModelError(f"{problems[0]} Train the model again or restore the file.")
+    if not (folder / name).is_file():
+        raise ModelError(
+            f"Expected a model with {name}, but {folder} has none: it holds another kind of model."
+        )
+    description: dict[str, Any] = json.loads((folder / name).read_text())
+    return description
+
+
+def load_weights(model: LanguageModel, folder: Path) -> None:
     """Puts the weights saved in `folder` into `model`, which was built the same way."""
-    description = json.loads((folder / CONFIG).read_text())
+    description = json.loads((folder / _description_file(model)).read_text())
     _load_heads(model, folder)
     if description["part"] == "backbone":
         saved, _ = _load_local(folder / "backbone", folder / "tokenizer")
@@ -206,12 +245,13 @@ def load_weights(model: GroundedModel, folder: Path) -> None:
         set_peft_model_state_dict(model.backbone, adapter)
 
 
-def _load_heads(model: GroundedModel, folder: Path) -> None:
-    missing, unknown = model.load_state_dict(load_file(folder / HEADS), strict=False)
+def _load_heads(model: LanguageModel, folder: Path) -> None:
+    heads = load_file(folder / HEADS) if (folder / HEADS).is_file() else {}
+    missing, unknown = model.load_state_dict(heads, strict=False)
     wrong = [name for name in (*missing, *unknown) if not name.startswith("backbone.")]
     if wrong:
         raise ModelError(
-            f"{folder / HEADS} and this version disagree on `{wrong[0]}`. Ground the model again, "
+            f"{folder / HEADS} and this version disagree on `{wrong[0]}`. Train the model again, "
             f"or use the version that saved it."
         )
 
@@ -230,8 +270,8 @@ def _load_parts(folder: Path, description: dict[str, Any]) -> tuple[Any, Any]:
         if fingerprint(base) != description["base_fingerprint"]:
             raise ModelError(
                 f"{folder} adapts another base model: the weights of "
-                f"`{description['base_model']}` are not those that it was grounded with. Restore "
-                f"them, or ground the model again."
+                f"`{description['base_model']}` are not those that it was trained on. Restore "
+                f"them, or train the model again."
             )
         backbone = PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
     return backbone, AutoTokenizer.from_pretrained(folder / "tokenizer")

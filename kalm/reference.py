@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from kalm.engine import FINISHED, Director, GenerationConfig, Project, Request
+from kalm.language_model import Tensors
 from kalm.layout import Packed, collate, join, take
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 from kalm.prompts import generation_prompt
 
 
@@ -57,7 +58,7 @@ def _prompt(model: GroundedModel, request: Request) -> Packed:
 
 
 def _hidden(model: GroundedModel, context: Packed) -> torch.Tensor:
-    return model.hidden(Tensors.of(collate([context]), model.unit.device))[:, -1]
+    return model.hidden(Tensors.of(collate([context]), model.device))[:, -1]
 
 
 def _candidates(

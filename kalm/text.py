@@ -1,4 +1,4 @@
-"""Words out of the grounded model: its answers, and decompositions of goals."""
+"""Words out of a language model: its answers, and decompositions of goals."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import torch
 
 from kalm import prompts
 from kalm.decoding import SlotDecoder, words
+from kalm.language_model import LanguageModel
 from kalm.layout import Packed
-from kalm.model import GroundedModel
 from kalm.phrases import Phrases, Said
 
 
 @torch.inference_mode()
 def answer(
-    model: GroundedModel,
+    model: LanguageModel,
     questions: Sequence[Packed],
     *,
     max_tokens: int = 96,
@@ -41,7 +41,7 @@ def answer(
 
 
 def _answer_batch(
-    model: GroundedModel,
+    model: LanguageModel,
     questions: Sequence[Packed],
     among: Sequence[Phrases | None],
     max_tokens: int,
@@ -49,12 +49,11 @@ def _answer_batch(
     capacity = max(len(question) for question in questions) + max_tokens
     decoder = SlotDecoder(model, len(questions), capacity)
     hidden = decoder.fill(range(len(questions)), questions)
-    head = model.backbone.get_output_embeddings()
     tokens: list[list[int]] = [[] for _ in questions]
     said = [None if phrases is None else phrases.start() for phrases in among]
     running = torch.ones(len(questions), dtype=torch.bool, device=decoder.device)
     for _ in range(max_tokens):
-        chosen = _likeliest(head(hidden.to(model.dtype)).float(), said)
+        chosen = _likeliest(model.word_logits(hidden), said)
         running &= chosen != model.end_token
         if not running.any():
             break
@@ -77,9 +76,9 @@ def _likeliest(logits: torch.Tensor, said: Sequence[Said | None]) -> torch.Tenso
     return chosen
 
 
-def decompose(model: GroundedModel, goals: Sequence[str]) -> list[list[str]]:
+def decompose(model: LanguageModel, goals: Sequence[str]) -> list[list[str]]:
     """Simpler goals that the model divides each goal into, in the order to reach them."""
     unique = list(dict.fromkeys(goals))
-    questions = [model.layout.text(model.prompt(prompts.decomposition_prompt(g))) for g in unique]
+    questions = model.questions([prompts.decomposition_prompt(goal) for goal in unique])
     found = dict(zip(unique, answer(model, questions), strict=True))
     return [prompts.split_subgoals(found[goal]) for goal in goals]

@@ -5,7 +5,7 @@ bytes. A word keeps the space before it, as in GPT-2's byte-level tokenizer.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, pre_tokenizers
@@ -47,7 +47,13 @@ def build_tokenizer(texts: Iterable[str], *, max_words: int = 6000) -> Any:
 
 def encode(tokenizer: Any, text: str) -> list[int]:
     """Token ids of `text`; never a control token, whatever the text says."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
-        "input_ids"
-    ]
+    return encode_all(tokenizer, [text])[0]
+
+
+def encode_all(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """`encode` of many texts at once."""
+    if not texts:
+        return []
+    found = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
+    ids: list[list[int]] = found["input_ids"]
     return ids

@@ -10,8 +10,9 @@ import torch
 from tiny_models import FAMILIES, grounded, toy
 
 from kalm.engine import FINISHED, GenerationConfig, GenerationEngine, Project, Request
+from kalm.language_model import Tensors
 from kalm.layout import collate, join
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 from kalm.prompts import generation_prompt
 from kalm.reference import imagine_plainly
 

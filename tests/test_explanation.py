@@ -8,9 +8,9 @@ from tiny_models import FAMILIES, grounded, task_stream, toy, toy_episodes
 from envs.episode import Episode
 from kalm import prompts
 from kalm.explanation import explain, recognise
+from kalm.language_model import Tensors
 from kalm.layout import Packed, collate
 from kalm.metrics import explanation_metrics
-from kalm.model import Tensors
 from kalm.phrases import Phrases
 from kalm.tasks import RolloutSet, explanation_question, training_sentences
 

@@ -460,8 +460,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_is_saved_after(
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_fewer_rollouts_than_a_batch_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"at least 400 rollouts \(one batch\), got 24"):
+def test_fewer_samples_than_a_batch_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"at least 400 samples \(one batch\), got 24"):
         run(tmp_path / "run", replace(CONFIG, batch_size=400))
 
 

@@ -7,8 +7,9 @@ from tiny_models import FAMILIES, grounded, toy
 
 from envs.rollouts import run_tasks
 from envs.world import Task
+from kalm.language_model import Tensors
 from kalm.layout import collate, join
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 from kalm.policy import LanguageModelPolicy
 from kalm.prompts import generation_prompt
 

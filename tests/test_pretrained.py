@@ -23,15 +23,16 @@ from tiny_models import (
     tokenizer,
 )
 
+from kalm.language_model import Tensors
 from kalm.layout import collate
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 from kalm.pretrained import (
     ModelError,
     add_lora,
     load_backbone,
     load_grounded,
     model_hash,
-    save_grounded,
+    save_model,
     verify_model,
 )
 
@@ -52,7 +53,7 @@ def adapted(base: Path) -> GroundedModel:
 
 def saved(model: GroundedModel, folder: Path, base: str = "tiny") -> Path:
     folder.mkdir()
-    save_grounded(model, folder, base_model=base)
+    save_model(model, folder, base_model=base)
     return folder
 
 

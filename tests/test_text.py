@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tiny_models import FAMILIES, grounded, task_stream, tokenizer, toy
 
 from kalm import prompts
+from kalm.language_model import Tensors
 from kalm.layout import Packed, collate, join
-from kalm.model import GroundedModel, Tensors
+from kalm.model import GroundedModel
 from kalm.text import answer, decompose
 
 FORGERIES = (

@@ -18,6 +18,7 @@ from kalm import prompts
 from kalm.layout import Packed
 from kalm.model import GroundedModel, GroundingConfig, StateScale, make_layout
 from kalm.tasks import RolloutSet, TaskStream, TaskWeights
+from kalm.text_model import TextModel
 from kalm.tokenizer import build_tokenizer
 
 FAMILIES = ("llama", "qwen3", "gpt2")
@@ -124,6 +125,11 @@ def grounded(
             for parameter in head.parameters():
                 torch.nn.init.normal_(parameter, std=spread)
     return model.eval()
+
+
+def text_model(family: str = "llama", *, seed: int = 0, base: Any = None) -> TextModel:
+    """A random model of words alone, in evaluation mode."""
+    return TextModel(backbone(family, seed=seed) if base is None else base, tokenizer()).eval()
 
 
 def num_goals(name: str = "toy") -> int:

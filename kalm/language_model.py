@@ -1,0 +1,200 @@
+"""What every language model here can do: words in, words out, and a loss on wanted words.
+
+One thing to know: hidden states at position i predict position i + 1, and losses leave the model as
+sums and counts, so that any grouping of samples averages the same. `kalm.text_model` adds nothing
+but words; `kalm.model` adds states and actions. Both go through the same fine-tuning loop, decoder
+and saving code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kalm.layout import Kind, Layout, Packed
+from kalm.tokenizer import encode, encode_all
+
+
+class LanguageModel(nn.Module):
+    """A causal language model with its tokenizer and the shapes of its sequences."""
+
+    def __init__(
+        self, backbone: Any, tokenizer: Any, layout: Layout, loss_weights: Mapping[str, float]
+    ) -> None:
+        """Args:
+        loss_weights: weight of every loss that `forward` returns, by name.
+        """
+        super().__init__()
+        self.backbone, self.tokenizer = backbone, tokenizer
+        self.layout, self.loss_weights = layout, dict(loss_weights)
+
+    # ------------------------------------------------------------------ words
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of user text; never a control token, whatever the text says."""
+        return encode(self.tokenizer, text)
+
+    def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode_text` of many texts at once."""
+        return encode_all(self.tokenizer, texts)
+
+    def frame(self) -> tuple[list[int], list[int]]:
+        """Token ids before and after the text of a prompt: a beginning-of-text token, if any."""
+        start = self.tokenizer.bos_token_id
+        return ([] if start is None else [start]), []
+
+    def prompt(self, text: str) -> list[int]:
+        """Token ids of a prompt, with the beginning-of-text token where the tokenizer has one."""
+        return self.prompts([text])[0]
+
+    def prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of many prompts."""
+        before, after = self.frame()
+        return [[*before, *ids, *after] for ids in self.encode_texts(texts)]
+
+    def questions(self, texts: Sequence[str]) -> list[Packed]:
+        """Sequences of words alone that end where an answer begins."""
+        return [self.layout.text(ids) for ids in self.prompts(texts)]
+
+    @property
+    def end_token(self) -> int:
+        """The token that ends a text answer."""
+        end = self.tokenizer.eos_token_id
+        if end is None:
+            raise ValueError("The tokenizer has no eos_token. Set one before grounding.")
+        return int(end)
+
+    # ------------------------------------------------------------- forward pass
+
+    @property
+    def device(self) -> torch.device:
+        """Where the embeddings of words are."""
+        device: torch.device = self.backbone.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the language head."""
+        dtype: torch.dtype = self.backbone.get_output_embeddings().weight.dtype
+        return dtype
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest sequence that the backbone was made for, if its configuration says so."""
+        limit: int | None = getattr(self.backbone.config, "max_position_embeddings", None)
+        return limit
+
+    def decoder(self) -> Any:
+        """The backbone without its language head, adapters included."""
+        peft = getattr(self.backbone, "get_base_model", None)
+        backbone = peft() if callable(peft) else self.backbone
+        return backbone.base_model
+
+    def outer_parts(self) -> list[nn.Module]:
+        """Everything outside the language model's blocks: encoders, heads, the output of words."""
+        own = [module for name, module in self.named_children() if name != "backbone"]
+        return [self.backbone.get_output_embeddings(), *own]
+
+    def embed(self, batch: "Tensors") -> Tensor:
+        """Input embeddings (B, L, H)."""
+        words: Tensor = self.backbone.get_input_embeddings()(batch.token)
+        return words
+
+    def read_out(self, hidden: Tensor, embedded: Tensor, kind: Tensor) -> Tensor:
+        """What heads read, from the last hidden states (B, L, H)."""
+        return hidden
+
+    def hidden(self, batch: "Tensors") -> Tensor:
+        """What heads read at every position (B, L, H) of right-padded sequences."""
+        embedded = self.embed(batch)
+        output = self.decoder()(inputs_embeds=embedded, use_cache=False)
+        return self.read_out(output.last_hidden_state, embedded, batch.kind)
+
+    def masked_hidden(
+        self, batch: "Tensors", readable: Tensor, places: Tensor, cache: Any = None
+    ) -> Tensor:
+        """`hidden` where positions read what `readable` says.
+
+        Args:
+            readable: (B, 1, L, M) bool, which of M positions each position may read.
+            places: (B, L) each position's number.
+            cache: keys and values of positions that are not in `batch`.
+        """
+        mask = readable
+        if self.backbone.config._attn_implementation == "eager":  # adds its mask
+            mask = torch.where(readable, 0.0, torch.finfo(self.dtype).min)
+        embedded = self.embed(batch)
+        output = self.decoder()(
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=places,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return self.read_out(output.last_hidden_state, embedded, batch.kind)
+
+    def word_logits(self, hidden: Tensor) -> Tensor:
+        """Scores (..., V) of every word to come after `hidden` (..., H)."""
+        logits: Tensor = self.backbone.get_output_embeddings()(hidden.to(self.dtype))
+        return logits.float()
+
+    # ------------------------------------------------------------------- losses
+
+    def forward(self, batch: "Tensors") -> dict[str, Tensor]:
+        """Sums and counts of every loss, so that any grouping of batches averages the same."""
+        hidden = self.hidden(batch)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.word_losses(hidden[:, :-1], batch)
+
+    def word_losses(self, before: Tensor, batch: "Tensors") -> dict[str, Tensor]:
+        """`token_sum` and `token_count` of words foretold by `before` (B, L - 1, H)."""
+        rows = batch.loss[:, 1:] & (batch.kind[:, 1:] == Kind.TEXT)
+        token_sum = functional.cross_entropy(
+            self.word_logits(before[rows]), batch.token[:, 1:][rows], reduction="sum"
+        )
+        return {"token_sum": token_sum, "token_count": rows.sum()}
+
+    def loss_counts(self, batch: "Tensors") -> dict[str, Tensor]:
+        """How many positions of `batch` carry each of `loss_weights`, before any forward pass."""
+        return {"token": (batch.loss[:, 1:] & (batch.kind[:, 1:] == Kind.TEXT)).sum()}
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A collated batch on a device; shapes as in `Packed` with a batch dimension in front."""
+
+    kind: Tensor
+    token: Tensor
+    slot: Tensor
+    value: Tensor
+    hint: Tensor
+    action: Tensor
+    acted: Tensor
+    loss: Tensor
+    stop: Tensor
+    held: Tensor
+
+    @classmethod
+    def of(cls, packed: Packed, device: torch.device | str = "cpu") -> "Tensors":
+        """Moves `packed` to `device`."""
+        return cls(
+            **{
+                name: torch.from_numpy(getattr(packed, name)).to(device)
+                for name in Packed.__dataclass_fields__
+            }
+        )
+
+
+def total_loss(sums: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The weighted training loss of summed losses and counts.
+
+    Source: KALM reference code, 0.5 * state + 0.5 * action + token.
+    """
+    parts = [
+        weight * sums[f"{name}_sum"] / sums[f"{name}_count"].clamp(min=1)
+        for name, weight in weights.items()
+    ]
+    return torch.stack(parts).sum()
