@@ -67,6 +67,18 @@ class LanguageModel(nn.Module):
             raise ValueError("The tokenizer has no eos_token. Set one before grounding.")
         return int(end)
 
+    @property
+    def end_tokens(self) -> list[int]:
+        """Every token that ends an answer: `end_token`, and what the backbone itself ends with."""
+        settings = getattr(self.backbone, "generation_config", None)
+        ends = getattr(settings, "eos_token_id", None)
+        return sorted({self.end_token, *([ends] if isinstance(ends, int) else ends or [])})
+
+    def texts(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Words of many answers."""
+        found: list[str] = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [text.strip() for text in found]
+
     # ------------------------------------------------------------- forward pass
 
     @property
@@ -84,8 +96,11 @@ class LanguageModel(nn.Module):
     @property
     def max_positions(self) -> int | None:
         """Longest sequence that the backbone was made for, if its configuration says so."""
-        limit: int | None = getattr(self.backbone.config, "max_position_embeddings", None)
-        return limit
+        config = self.backbone.config
+        limits = [getattr(config, "max_position_embeddings", None)]
+        if any("sliding" in kind for kind in getattr(config, "layer_types", None) or ["sliding"]):
+            limits.append(getattr(config, "sliding_window", None))  # masks here know no windows
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def decoder(self) -> Any:
         """The backbone without its language head, adapters included."""

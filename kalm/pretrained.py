@@ -32,11 +32,18 @@ class ModelError(ValueError):
     """A model folder that cannot be used: names the file and the next step."""
 
 
-def load_backbone(name: str, *, remote_code_revision: str | None = None) -> tuple[Any, Any]:
-    """A causal LM and its tokenizer from a hub id or a folder, in float32.
+def load_backbone(
+    name: str,
+    *,
+    remote_code_revision: str | None = None,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Any, Any]:
+    """A causal LM and its tokenizer from a hub id or a folder.
 
     Args:
         name: hub id, or folder with `config.json`.
+        revision: commit, tag or branch on the hub; that of the code, if that is allowed.
         remote_code_revision: 40 hexadecimal digits; allows the model's own code at that revision.
 
     Raises:
@@ -51,12 +58,12 @@ def load_backbone(name: str, *, remote_code_revision: str | None = None) -> tupl
         )
     trust = {
         "trust_remote_code": remote_code_revision is not None,
-        "revision": remote_code_revision or "main",
+        "revision": remote_code_revision or revision or "main",
     }
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **trust)
         backbone = AutoModelForCausalLM.from_pretrained(
-            name, use_safetensors=True, dtype=torch.float32, **trust
+            name, use_safetensors=True, dtype=dtype, **trust
         )
     except (OSError, ValueError) as error:
         raise ModelError(

@@ -98,6 +98,28 @@ def save_base(
     return folder
 
 
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def save_chat(folder: Path, family: str = "llama", *, seed: int = 0) -> Path:
+    """A random chat model, whose template has control strings of its own, saved as users do."""
+    words = build_tokenizer([goal.text for goal in toy().goals("train")])
+    words.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    words.eos_token, words.chat_template = "<|im_end|>", CHAT_TEMPLATE
+    model = backbone(family, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.resize_token_embeddings(len(words), mean_resizing=False)
+        torch.nn.init.normal_(model.lm_head.weight, std=1.0)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
 def grounded(
     name: str = "toy",
     *,
@@ -127,9 +149,12 @@ def grounded(
     return model.eval()
 
 
-def text_model(family: str = "llama", *, seed: int = 0, base: Any = None) -> TextModel:
+def text_model(
+    family: str = "llama", *, seed: int = 0, base: Any = None, words: Any = None
+) -> TextModel:
     """A random model of words alone, in evaluation mode."""
-    return TextModel(backbone(family, seed=seed) if base is None else base, tokenizer()).eval()
+    chosen = backbone(family, seed=seed) if base is None else base
+    return TextModel(chosen, tokenizer() if words is None else words).eval()
 
 
 def num_goals(name: str = "toy") -> int:
