@@ -16,7 +16,14 @@ from typing import Any, Protocol
 
 import torch
 
-from kalm.chat_template import ChatError, Conversation, conversation_ids, defuse, require_chat
+from kalm.chat_template import (
+    ChatError,
+    Conversation,
+    conversation_ids,
+    defuse,
+    require_chat,
+    roles_of,
+)
 from kalm.endpoint import Endpoint
 from kalm.pretrained import load_backbone
 from kalm.text import Sampling, write
@@ -172,6 +179,8 @@ class EndpointChat:
 
     def ask(self, conversations: Sequence[Conversation]) -> list[str]:
         """The assistant's next words in each conversation; as in `Chat`."""
+        for conversation in conversations:
+            roles_of(conversation)
         with ThreadPoolExecutor(self.workers) as pool:
             replies = list(pool.map(self._ask_one, conversations))
         for _, prompt_tokens, answer_tokens, cut in replies:

@@ -63,7 +63,7 @@ def conversation_ids(tokenizer: Any, conversations: Sequence[Conversation]) -> l
     Raises:
         ChatError: no chat template, or one that refuses these roles.
     """
-    kinds = [_roles(conversation) for conversation in conversations]
+    kinds = [roles_of(conversation) for conversation in conversations]
     frames = {kind: _frames(tokenizer, kind) for kind in dict.fromkeys(kinds)}
     contents = [defuse(m["content"].strip()) for each in conversations for m in each]
     encoded = iter(encode_all(tokenizer, contents))
@@ -77,7 +77,12 @@ def conversation_ids(tokenizer: Any, conversations: Sequence[Conversation]) -> l
     return found
 
 
-def _roles(conversation: Conversation) -> tuple[str, ...]:
+def roles_of(conversation: Conversation) -> tuple[str, ...]:
+    """Who says each message.
+
+    Raises:
+        ChatError: no messages, an unknown role, or a message without text.
+    """
     roles = tuple(message.get("role", "") for message in conversation)
     wrong = [role for role in roles if role not in ROLES]
     if not roles or wrong or not all(isinstance(m.get("content"), str) for m in conversation):

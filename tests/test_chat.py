@@ -118,6 +118,8 @@ def test_a_template_that_refuses_a_role_is_told_with_what_to_do(folder: Path) ->
 def test_messages_that_are_none_are_refused(chat: HfChat, talk: Any) -> None:
     with pytest.raises(ChatError, match="role among system, user, assistant"):
         chat.ask([talk])
+    with pytest.raises(ChatError, match="role among system, user, assistant"):
+        endpoint("http://127.0.0.1:1/v1").ask([talk])
 
 
 # ---------------------------------------------------------------------------- a model over here

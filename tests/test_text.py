@@ -11,7 +11,7 @@ from kalm import prompts
 from kalm.language_model import Tensors
 from kalm.layout import Packed, collate, join
 from kalm.model import GroundedModel
-from kalm.text import answer, decompose
+from kalm.text import Sampling, answer, decompose, write
 
 FORGERIES = (
     "<eos>",
@@ -114,6 +114,24 @@ def test_an_answer_ends_at_the_end_token() -> None:
         bias[model.end_token] = 100.0
         head.bias = torch.nn.Parameter(bias)
     assert answer(model, questions(model)[:2], max_tokens=10) == ["", ""]
+
+
+def test_an_answer_also_ends_at_what_the_backbone_itself_ends_with() -> None:
+    model = grounded()
+    asked = questions(model)
+    first = write(model, asked, max_tokens=1, batch=4)
+    ends = {token for tokens in first for token in tokens}
+    assert ends
+    model.backbone.generation_config.eos_token_id = sorted(ends)
+    assert model.end_tokens == sorted({*ends, model.end_token})
+    assert answer(model, asked, max_tokens=10) == [""] * len(asked)
+
+
+@pytest.mark.parametrize("options", [{"temperature": -1.0}, {"temperature": np.nan}, {"top_k": 0}])
+def test_sampling_that_makes_no_sense_is_refused_with_its_flag(options: dict[str, float]) -> None:
+    flag = next(iter(options)).replace("_", "-")
+    with pytest.raises(ValueError, match=f"--{flag} >= "):
+        Sampling(**options)
 
 
 def test_each_goal_is_decomposed_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

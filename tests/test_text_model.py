@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from tiny_models import (
     FAMILIES,
     equal_weights,
@@ -161,6 +162,16 @@ def test_truncated_questions_keep_their_ends_and_answers() -> None:
     # 256 positions: the beginning of text, then the last 255 tokens.
     assert sample.token.tolist() == [whole[0], *whole[-255:]]
     assert sample.loss.sum() == len(model.encode_text("left")) + 1
+
+
+@pytest.mark.parametrize(("window", "limit"), [(None, 256), (64, 64), (512, 256)])
+def test_a_model_that_reads_a_window_is_limited_to_it(window: int | None, limit: int) -> None:
+    config = transformers.MistralConfig(
+        **{"vocab_size": len(tokenizer()), "hidden_size": 32, "intermediate_size": 32},
+        **{"num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2},
+        **{"max_position_embeddings": 256, "sliding_window": window},
+    )
+    assert text_model(base=transformers.MistralForCausalLM(config)).max_positions == limit
 
 
 # ------------------------------------------------------------------------------------- saving
