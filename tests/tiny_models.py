@@ -108,7 +108,8 @@ CHAT_TEMPLATE = (
 def save_chat(folder: Path, family: str = "llama", *, seed: int = 0) -> Path:
     """A random chat model, whose template has control strings of its own, saved as users do."""
     words = build_tokenizer([goal.text for goal in toy().goals("train")])
-    words.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    controls = ["<|im_start|>", "<|im_end|>", "<unheard of>"]
+    words.add_special_tokens({"additional_special_tokens": controls})
     words.eos_token, words.chat_template = "<|im_end|>", CHAT_TEMPLATE
     model = backbone(family, seed=seed)
     with torch.random.fork_rng(devices=[]):
