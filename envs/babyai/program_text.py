@@ -19,6 +19,7 @@ RELATIONS = ("facing", "holding", "opened", "dropped_beside", "standing_on")  # 
 FACING, HOLDING, OPENED, DROPPED_BESIDE, STANDING_ON = RELATIONS
 ANY_WORD = "any"  # in the place of a colour
 SEPARATOR = " | "  # between two things
+UNCLEAR = "unclear"  # the answer about words that no program tells
 
 
 def program_text(
@@ -39,3 +40,9 @@ def spec_text(spec: Spec) -> str:
     """The program that a goal's words should be read as; for teaching and audits only."""
     tile = (spec[1], spec[2]) if spec[0] == GO_TO_TILE else None
     return program_text(RELATIONS[spec[0]], descriptions(spec), tile)
+
+
+def reading_question(goal: str) -> str:
+    """The question whose answer is the program of `goal`, however it is capitalised."""
+    words = " ".join(goal.lower().split()).rstrip(" .!")
+    return f"Read this goal as a program: {words} Program:"

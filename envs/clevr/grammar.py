@@ -1,16 +1,8 @@
-"""The generating grammar of the text-only knowledge: rules as data, one function to expand them.
+"""The rules of the text-only knowledge, as `envs.grammar` expands them.
 
-`<name>` stands for one of the options of rule `name`, or for a slot that the caller fills: `<s>`
-and `<t>` are balls, `<d>` a relation, `<its>` the relation told from the target, `<link>` a verb
-with its relation, `<w>` a movement. An option may be empty.
+The caller fills the slots: `<s>` and `<t>` are balls, `<d>` a relation, `<its>` the relation told
+from the target, `<link>` a verb with its relation, `<w>` a movement.
 """
-
-import re
-from collections.abc import Callable, Mapping
-
-import numpy as np
-
-Slots = Mapping[str, Callable[[np.random.Generator], str]]
 
 RELATION_RULES: dict[str, tuple[str, ...]] = {
     "wanted": (
@@ -263,33 +255,3 @@ RELATION_RULES: dict[str, tuple[str, ...]] = {
     ),
     "keep": ("get", "keep", "see", "find", "hold", "meet"),
 }
-
-_NAME = re.compile(r"<(\w+)>")
-
-
-def expand(
-    template: str, rules: Mapping[str, tuple[str, ...]], slots: Slots, rng: np.random.Generator
-) -> str:
-    """`template` with every `<name>` replaced by a slot's text or by a random option, in depth."""
-
-    def replace(match: re.Match[str]) -> str:
-        name = match[1]
-        if name in slots:
-            return slots[name](rng)
-        return expand(pick(rules[name], rng), rules, slots, rng)
-
-    return " ".join(_NAME.sub(replace, template).split())
-
-
-def pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
-    """One of `options`, all equally likely."""
-    return options[int(rng.integers(len(options)))]
-
-
-def as_sentence(text: str, rng: np.random.Generator) -> str:
-    """`text` as people type it: mostly with a capital letter and a full stop."""
-    if rng.random() < 0.85:
-        text = text[:1].upper() + text[1:]
-    if text[-1] not in ".!?" and rng.random() < 0.85:
-        text += "."
-    return text.replace(" ,", ",").replace(" .", ".").replace("!.", "!")

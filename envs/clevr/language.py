@@ -23,7 +23,7 @@ from envs.clevr.composites import (
     with_relation_rules,
 )
 from envs.clevr.goals import canonical_text, relations_of, train_text
-from envs.clevr.grammar import RELATION_RULES, Slots, as_sentence, expand, pick
+from envs.clevr.grammar import RELATION_RULES
 from envs.clevr.lexicon import (
     BALL_NOUNS,
     MOVE_WORDS,
@@ -35,6 +35,7 @@ from envs.clevr.lexicon import (
 )
 from envs.clevr.patterns import is_held_out
 from envs.clevr.sentences import COLORS, RELATION_PHRASES, TRAIN_PATTERNS
+from envs.grammar import Slots, as_sentence, expand, pick
 from envs.world import Goal
 
 QUESTION = "Divide this goal into simple goals: {} Simple goals:"  # as in kalm.prompts
