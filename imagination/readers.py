@@ -1,0 +1,195 @@
+"""Goals in words to programs by a language model: one call for each different text, none by state.
+
+A reader rather abstains than guesses: on words that its model never saw, on answers that are no
+program, on answers that the model itself holds unlikely. What is abstained on is counted with its
+reason, and the other goals go on. Departs from the paper, which asks a judge about up to 5,000
+states of every goal; `imagination.judge` does that.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from envs.babyai.program_text import reading_question
+from imagination.programs import Program, parse_program
+from kalm.choices import score
+from kalm.layout import Packed
+from kalm.text import answer
+from kalm.text_model import TextModel
+
+MAX_ANSWER_TOKENS = 24
+UNKNOWN, NO_PROGRAM, UNSURE = "unknown words", "no program", "unsure"  # reasons to abstain
+_BATCH = 256  # texts answered together
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one goal text was read as."""
+
+    text: str
+    program: Program | None
+    reason: str = ""  # why there is no program: UNKNOWN, NO_PROGRAM or UNSURE
+    detail: str = ""  # the words, the answer or the answer's probability
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to goal texts and what they cost."""
+
+    readings: tuple[Reading, ...]  # one for each text
+    calls: int
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class GoalModel(Protocol):
+    """A language model that reads goals; each of the texts is different."""
+
+    def read(self, texts: Sequence[str]) -> Answers:
+        """One reading of each text."""
+
+
+@dataclass(frozen=True)
+class GoalReadings:
+    """The programs of a list of goals, and everything that was lost on the way."""
+
+    readings: tuple[Reading, ...]  # one for each different text, in order of first mention
+    num_texts: int  # duplicates included
+    calls: int  # of the model; none for texts that were read before
+    prompt_tokens: int
+    answer_tokens: int
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Programs by goal text, without the goals that were abstained on."""
+        return {read.text: read.program for read in self.readings if read.program is not None}
+
+    @property
+    def abstained(self) -> dict[str, str]:
+        """Why there is no program, by goal text."""
+        return {
+            read.text: f"{read.reason}: {read.detail}"
+            for read in self.readings
+            if read.program is None
+        }
+
+    def numbers(self) -> dict[str, int]:
+        """Counts for a report, every reason to abstain by name."""
+        reasons = Counter(read.reason for read in self.readings if read.program is None)
+        return {
+            "goal_texts": self.num_texts,
+            "duplicate_texts": self.num_texts - len(self.readings),
+            "programs": len(self.programs),
+            **{f"abstained: {reason}": reasons[reason] for reason in (UNKNOWN, NO_PROGRAM, UNSURE)},
+            "model_calls": self.calls,
+            "prompt_tokens": self.prompt_tokens,
+            "answer_tokens": self.answer_tokens,
+        }
+
+
+class ProgramReader:
+    """Reads lists of goals and remembers what it read."""
+
+    def __init__(self, model: GoalModel) -> None:
+        self._model = model
+        self._known: dict[str, Reading] = {}
+
+    def read(self, texts: Sequence[str]) -> GoalReadings:
+        """The programs of goals in words; equal texts are asked about once, ever.
+
+        Raises:
+            ValueError: there is no goal.
+        """
+        if not texts:
+            raise ValueError("Expected at least one goal to read, got none.")
+        unique = list(dict.fromkeys(texts))
+        new = [text for text in unique if text not in self._known]
+        answers = self._model.read(new) if new else Answers((), 0, 0, 0)
+        self._known |= dict(zip(new, answers.readings, strict=True))
+        return GoalReadings(
+            tuple(self._known[text] for text in unique),
+            len(texts),
+            answers.calls,
+            answers.prompt_tokens,
+            answers.answer_tokens,
+        )
+
+
+class TextModelGoals:
+    """Goals read by a model of words alone that was taught `reading_question`."""
+
+    def __init__(
+        self, model: TextModel, *, least_probability: float = 0.5, whole_words: bool = True
+    ) -> None:
+        """Args:
+        least_probability: of the whole answer; below it the reader abstains; in [0, 1).
+        whole_words: whether a word of several tokens is one that the model never saw, as with the
+            embedded base model's tokenizer; False for tokenizers that split known words.
+        """
+        if not 0.0 <= least_probability < 1.0:
+            raise ValueError(f"Expected a least_probability in [0, 1), got {least_probability}.")
+        self._model = model
+        self._least, self._whole_words = least_probability, whole_words
+
+    def read(self, texts: Sequence[str]) -> Answers:
+        """One reading of each text; texts with unknown words cost no call."""
+        unknown = [self._unknown_words(text) for text in texts]
+        asked = [text for text, words in zip(texts, unknown, strict=True) if not words]
+        questions = self._model.questions([reading_question(text) for text in asked])
+        replies = answer(self._model, questions, max_tokens=MAX_ANSWER_TOKENS, batch=_BATCH)
+        programs = [parse_program(reply) for reply in replies]
+        chances = self._probabilities(questions, programs)
+        found = iter(
+            _reading(*row, self._least)
+            for row in zip(asked, replies, programs, chances, strict=True)
+        )
+        readings = tuple(
+            Reading(text, None, UNKNOWN, ", ".join(words)) if words else next(found)
+            for text, words in zip(texts, unknown, strict=True)
+        )
+        prompt_tokens = sum(len(question) for question in questions)
+        answer_tokens = sum(len(ids) + 1 for ids in self._model.encode_texts(replies))
+        return Answers(readings, len(asked), prompt_tokens, answer_tokens)
+
+    def _unknown_words(self, text: str) -> list[str]:
+        """Words of `text` that fall apart into several tokens wherever they stand."""
+        if not self._whole_words:
+            return []
+        words = list(dict.fromkeys(_WORD.findall(reading_question(text))))
+        bare = self._model.encode_texts(words)
+        spaced = self._model.encode_texts([f" {word}" for word in words])
+        return [
+            word
+            for word, first, second in zip(words, bare, spaced, strict=True)
+            if min(len(first), len(second)) > 1
+        ]
+
+    def _probabilities(
+        self, questions: Sequence[Packed], programs: Sequence[Program | None]
+    ) -> np.ndarray:
+        """How likely the model holds each whole answer (N,); 0 where it is no program."""
+        chances = np.zeros(len(programs))
+        rows = [row for row, program in enumerate(programs) if program is not None]
+        texts = [program.text() for program in programs if program is not None]
+        if not rows:
+            return chances
+        options = list(dict.fromkeys(texts))
+        own = np.array(texts)[:, None] == np.array(options)
+        scores = score(self._model, [questions[row] for row in rows], options, own)
+        chances[rows] = np.exp(scores[own])
+        return chances
+
+
+def _reading(
+    text: str, reply: str, program: Program | None, chance: float, least: float
+) -> Reading:
+    if program is None:
+        return Reading(text, None, NO_PROGRAM, reply)
+    if chance < least:
+        return Reading(text, None, UNSURE, f"{reply}, probability {chance:.2f}")
+    return Reading(text, program)
