@@ -1,13 +1,7 @@
 """Goals as small programs over state features: what a goal's words mean, read once per text.
 
 A program labels transitions, not states: a thing lies where it lies long after it was put there,
-so that labels of states would call every later step a success. What each relation means:
-
-    facing           afterwards the thing lies in the cell ahead
-    holding          the step takes it: the hands were empty and hold it afterwards
-    opened           the step opens it: the door ahead was not open and is open afterwards
-    dropped_beside   the step drops it into a cell that shares a side with a cell of the other thing
-    standing_on      afterwards the agent stands on the tile
+so that labels of states would call every later step a success. `MEANINGS` says what each claims.
 
 Departs from the paper, whose judge calls a goal reached at a Manhattan distance of at most 1 or
 with the thing in the inventory. Nothing here knows the verifiers of the environment.
@@ -35,6 +29,13 @@ from envs.babyai.raw_text import TYPE_WORDS
 from envs.babyai.simulator import DROP, PICKUP, TOGGLE
 from envs.babyai.states import CARRIED, GridShape, X, Y, front_cells, front_index
 
+MEANINGS = {
+    FACING: "after the step the thing lies in the cell ahead; being near it is not enough",
+    HOLDING: "the step takes the thing: the hands were empty and hold it afterwards",
+    OPENED: "the step opens the door ahead: it was not open and is open afterwards",
+    DROPPED_BESIDE: "the step drops the thing into a cell that shares a side with the other thing",
+    STANDING_ON: "after the step the agent stands on the tile",
+}
 _TYPES = {word: kind for kind, word in TYPE_WORDS.items()}
 _COLORS = {ANY_WORD: ANY} | {word: color for color, word in enumerate(COLORS)}
 _TILE = re.compile(r"(0|[1-9][0-9]{0,2}) (0|[1-9][0-9]{0,2})")

@@ -59,7 +59,7 @@ class Script:
 def model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
     pairs = [(reading_question(goal), answer) for goal, answer in LEARNED.items()]
     config = PrimerConfig(
-        hidden=32, layers=2, heads=2, epochs=80, batch_tokens=512, learning_rate=2e-2, bf16=False
+        hidden=32, layers=2, heads=2, epochs=40, batch_tokens=512, learning_rate=2e-2, bf16=False
     )
     folder = build_base_model(tmp_path_factory.mktemp("reader") / "base", pairs, [], config)
     return TextModel(*load_backbone(str(folder))).eval()
