@@ -92,7 +92,7 @@ class Proxies:
 def train_proxies(
     pictures: np.ndarray,
     samples: Sequence[GoalSamples],
-    settings: ProxySettings = ProxySettings(),
+    settings: ProxySettings | None = None,
     *,
     seed: int = 0,
     on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, losses: None,
@@ -108,6 +108,7 @@ def train_proxies(
     Raises:
         ValueError: there is no goal, or one has too few samples.
     """
+    settings = settings or ProxySettings()
     if not samples or min(len(goal.rows) for goal in samples) < 2:
         raise ValueError("Expected at least one goal, and two samples of each. Judge more of them.")
     parts = [_split(goal, settings.validation_share, seed) for goal in samples]

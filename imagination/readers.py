@@ -9,21 +9,47 @@ states of every goal; `imagination.judge` does that.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from envs.babyai.program_text import reading_question
-from imagination.programs import Program, parse_program
+from envs.babyai.cells import BALL, BOX, COLORS, DOOR, KEY
+from envs.babyai.goals import ANY, GO_TO, OPEN_DOOR, PICK_UP, PUT_NEXT, UNUSED
+from envs.babyai.program_text import (
+    ANY_WORD,
+    DROPPED_BESIDE,
+    RELATIONS,
+    STANDING_ON,
+    UNCLEAR,
+    reading_question,
+    spec_text,
+)
+from envs.babyai.raw_text import TYPE_WORDS
+from envs.babyai.wordings import TRAIN
+from imagination.programs import MEANINGS, Program, parse_program
+from kalm.chat import Chat
+from kalm.chat_template import ChatError, Conversation
 from kalm.choices import score
 from kalm.layout import Packed
 from kalm.text import answer
 from kalm.text_model import TextModel
 
 MAX_ANSWER_TOKENS = 24
-UNKNOWN, NO_PROGRAM, UNSURE = "unknown words", "no program", "unsure"  # reasons to abstain
+UNKNOWN, NO_PROGRAM, UNSURE, NO_ANSWER = REASONS = (  # to abstain
+    *("unknown words", "no program", "unsure", "no answer"),
+)
 _BATCH = 256  # texts answered together
+_CHAT_BATCH = 64  # goals asked about before answers are looked at
+_EXAMPLES = tuple(
+    (TRAIN.say(spec), spec)
+    for spec in (
+        (GO_TO, KEY, COLORS.index("red"), UNUSED, UNUSED),
+        (PICK_UP, BALL, ANY, UNUSED, UNUSED),
+        (OPEN_DOOR, DOOR, COLORS.index("blue"), UNUSED, UNUSED),
+        (PUT_NEXT, BOX, COLORS.index("purple"), DOOR, ANY),
+    )
+)
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
@@ -33,8 +59,8 @@ class Reading:
 
     text: str
     program: Program | None
-    reason: str = ""  # why there is no program: UNKNOWN, NO_PROGRAM or UNSURE
-    detail: str = ""  # the words, the answer or the answer's probability
+    reason: str = ""  # why there is no program, one of REASONS
+    detail: str = ""  # the words, the answer, its probability, or the model's failure
 
 
 @dataclass(frozen=True)
@@ -85,7 +111,7 @@ class GoalReadings:
             "goal_texts": self.num_texts,
             "duplicate_texts": self.num_texts - len(self.readings),
             "programs": len(self.programs),
-            **{f"abstained: {reason}": reasons[reason] for reason in (UNKNOWN, NO_PROGRAM, UNSURE)},
+            **{f"abstained: {reason}": reasons[reason] for reason in REASONS},
             "model_calls": self.calls,
             "prompt_tokens": self.prompt_tokens,
             "answer_tokens": self.answer_tokens,
@@ -110,9 +136,11 @@ class ProgramReader:
         unique = list(dict.fromkeys(texts))
         new = [text for text in unique if text not in self._known]
         answers = self._model.read(new) if new else Answers((), 0, 0, 0)
-        self._known |= dict(zip(new, answers.readings, strict=True))
+        found = self._known | dict(zip(new, answers.readings, strict=True))
+        # A model that could not answer is asked again next time.
+        self._known = {text: read for text, read in found.items() if read.reason != NO_ANSWER}
         return GoalReadings(
-            tuple(self._known[text] for text in unique),
+            tuple(found[text] for text in unique),
             len(texts),
             answers.calls,
             answers.prompt_tokens,
@@ -183,6 +211,60 @@ class TextModelGoals:
         scores = score(self._model, [questions[row] for row in rows], options, own)
         chances[rows] = np.exp(scores[own])
         return chances
+
+
+class ChatGoals:
+    """Goals read by a chat model that is told the form of programs."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+
+    def read(self, texts: Sequence[str]) -> Answers:
+        """One reading of each text; after a failure the others are abstained on, not asked."""
+        before = replace(self._chat.usage)
+        readings: list[Reading] = []
+        try:
+            for first in range(0, len(texts), _CHAT_BATCH):
+                asked = texts[first : first + _CHAT_BATCH]
+                replies = self._chat.ask([_conversation(text) for text in asked])
+                lines = [_last_line(reply) for reply in replies]
+                readings += [
+                    _reading(text, line, parse_program(line), 1.0, 0.0)
+                    for text, line in zip(asked, lines, strict=True)
+                ]
+        except ChatError as error:
+            missing = texts[len(readings) :]
+            readings += [Reading(text, None, NO_ANSWER, str(error)) for text in missing]
+        cost = self._chat.usage
+        return Answers(
+            tuple(readings),
+            cost.calls - before.calls,
+            cost.prompt_tokens - before.prompt_tokens,
+            cost.answer_tokens - before.answer_tokens,
+        )
+
+
+def _conversation(goal: str) -> Conversation:
+    """What a chat model is asked about a goal."""
+    about = {DROPPED_BESIDE: "THING | THING", STANDING_ON: "COLUMN ROW"}
+    forms = "\n".join(
+        f"{relation} {about.get(relation, 'THING')}: {MEANINGS[relation]}" for relation in RELATIONS
+    )
+    examples = "\n".join(f"{said} -> {spec_text(spec)}" for said, spec in _EXAMPLES)
+    system = (
+        f"You write what an agent in a grid should do as a program of one line:\n{forms}\n"
+        f"A THING is a colour, one of {', '.join(COLORS)}, or {ANY_WORD} where none is named, and "
+        f"a type, one of {', '.join(TYPE_WORDS.values())}; use these words for others that mean "
+        f"the same. Examples:\n{examples}\nThink first if you need to. The last line of your "
+        f"answer is the program alone, or {UNCLEAR} where no program says what is meant."
+    )
+    return [{"role": "system", "content": system}, {"role": "user", "content": goal}]
+
+
+def _last_line(reply: str) -> str:
+    """The last line of a reply without the marks that chat models put around code."""
+    lines = [line.strip(" \t`*.") for line in reply.splitlines()]
+    return next((line for line in reversed(lines) if line), "")
 
 
 def _reading(

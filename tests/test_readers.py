@@ -5,15 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted_chat import ScriptedChat
 
+from envs.babyai.goals import all_specs
 from envs.babyai.knowledge import knowledge
-from envs.babyai.program_text import UNCLEAR, reading_question
+from envs.babyai.program_text import UNCLEAR, reading_question, spec_text
+from envs.babyai.splits import SplitDesign, split_goals
 from imagination.programs import Program
 from imagination.readers import (
+    NO_ANSWER,
     NO_PROGRAM,
     UNKNOWN,
     UNSURE,
     Answers,
+    ChatGoals,
     ProgramReader,
     Reading,
     TextModelGoals,
@@ -79,6 +84,7 @@ def test_each_different_text_is_asked_about_once_and_duplicates_are_counted() ->
         "abstained: unknown words": 0,
         "abstained: no program": 1,
         "abstained: unsure": 0,
+        "abstained: no answer": 0,
         "model_calls": 3,
         "prompt_tokens": 30,
         "answer_tokens": 9,
@@ -156,3 +162,49 @@ def test_a_base_model_folder_is_what_the_reader_loads(model: TextModel, tmp_path
     loaded = TextModel(*load_backbone(str(tmp_path))).eval()
     found = ProgramReader(TextModelGoals(loaded)).read(["pick up the blue box"])
     assert found.programs == {"pick up the blue box": Program("holding", ((BOX, BLUE),))}
+
+
+def test_a_chat_model_is_told_the_form_and_its_last_line_is_read() -> None:
+    replies = {
+        "take the key": "The agent should take it.\n\n`holding any key`",
+        "tidy up": "unclear",
+        "meet the crimson ball": "facing crimson ball",
+    }
+    chat = ScriptedChat(lambda text: replies[text])
+    found = ProgramReader(ChatGoals(chat)).read([*replies, "tidy up"])
+    assert {text: p.text() for text, p in found.programs.items()} == {
+        "take the key": "holding any key"
+    }
+    assert found.abstained == {
+        "tidy up": "no program: unclear",
+        "meet the crimson ball": "no program: facing crimson ball",
+    }
+    assert (found.calls, found.num_texts) == (3, 4)
+    assert found.answer_tokens == 8 + 1 + 3
+    system = chat.conversations[0][0]["content"]
+    for part in ("dropped_beside THING | THING", "standing_on COLUMN ROW", "purple", "hands were"):
+        assert part in system
+
+
+def test_the_examples_that_a_chat_model_is_shown_are_of_the_training_split() -> None:
+    chat = ScriptedChat(lambda text: "")
+    ProgramReader(ChatGoals(chat)).read(["go"])
+    lines = [line for line in chat.conversations[0][0]["content"].splitlines() if " -> " in line]
+    trained = {goal.text: goal.spec for goal in split_goals(all_specs(), "train", SplitDesign())}
+    assert len(lines) == 4
+    for line in lines:
+        said, program = line.split(" -> ")
+        assert program == spec_text(trained[said])
+
+
+def test_goals_that_a_chat_model_cannot_be_asked_about_are_abstained_on_and_asked_again() -> None:
+    texts = [f"go there {number}" for number in range(100)]
+    chat = ScriptedChat(lambda text: "facing any door", last_call=70)
+    reader = ProgramReader(ChatGoals(chat))
+    found = reader.read(texts)
+    # 64 goals are asked about together; the second 64 end in the failure.
+    assert found.numbers()["programs"] == 64
+    assert found.numbers()["abstained: no answer"] == 36
+    assert found.abstained[texts[-1]] == f"{NO_ANSWER}: The script has ended. Write more of it."
+    assert reader.read(texts).calls == 0
+    assert reader.read(texts[:64]).numbers()["programs"] == 64
