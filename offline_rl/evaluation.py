@@ -17,7 +17,13 @@ import pyarrow as pa
 from envs.episode import Episode
 from envs.rollouts import run_tasks
 from envs.world import Policy, Task, World
-from offline_rl.statistics import Interval, Stratum, paired_difference, success_interval
+from offline_rl.statistics import (
+    Interval,
+    Stratum,
+    paired_difference,
+    success_interval,
+    weighted_mean,
+)
 from offline_rl.tasks import goals_by_kind, make_tasks, read_parquet, write_parquet
 
 __all__ = ["Evaluation", "EvaluationRow", "Record", "evaluate", "make_tasks"]
@@ -50,6 +56,7 @@ class Record:
     moved: bool | None  # second judge of one-step goals, where the world has one
     steps: int
     episode_return: float  # undiscounted, unscaled
+    invalid_steps: int | None = None  # steps that changed nothing, where they were counted
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class EvaluationRow:
     high: float
     episodes: int
     seeds: tuple[int, ...]
+    steps: float  # of an episode, on average
+    invalid: float | None  # share of steps that changed nothing, where they were counted
 
 
 @dataclass(frozen=True)
@@ -205,7 +214,14 @@ class Evaluation:
             interval.high,
             episodes,
             tuple(seeds),
+            *self._lengths(agent, level, kind),
         )
+
+    def _lengths(self, agent: str, level: str, kind: str) -> tuple[float, float | None]:
+        """Mean steps of an episode, and the share of them that changed nothing."""
+        steps = weighted_mean(self.strata(agent, level, kind, "steps"))
+        invalid = self.strata(agent, level, kind, "invalid_steps")
+        return steps, weighted_mean(invalid) / max(steps, 1.0) if invalid else None
 
     def _outcomes(self, agent: str, level: str, kind: str, measure: str) -> np.ndarray | None:
         """Outcomes (S, N) of an agent on one kind of goals, by seed and task."""
@@ -236,6 +252,7 @@ _SCHEMA = pa.schema(
         "moved": pa.bool_(),
         "steps": pa.int64(),
         "episode_return": pa.float64(),
+        "invalid_steps": pa.int64(),
     }
 )
 

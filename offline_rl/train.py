@@ -7,12 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from envs.flat import FlatEpisodes
-from envs.world import World
+from envs.world import Spaces
 from offline_rl.agents import Agent, AgentCard
 from offline_rl.algorithms import AlgorithmConfig, action_kind, find_algorithm
 from offline_rl.buffer import MixingBuffer, check_fraction, goal_texts
@@ -27,8 +27,27 @@ class TrainingDivergedError(RuntimeError):
     """A loss is NaN or infinite; nothing of this state was saved."""
 
 
+class Trainable(Protocol):
+    """What an agent records of the environment that it is for."""
+
+    @property
+    def name(self) -> str:
+        """Which environment it is."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Which version of it."""
+        ...
+
+    @property
+    def spaces(self) -> Spaces:
+        """Shapes of observations and actions."""
+        ...
+
+
 def train_agent(
-    world: World,
+    world: Trainable,
     real: FlatEpisodes | None,
     imagined: FlatEpisodes | None,
     encoder: GoalEncoder,
@@ -44,6 +63,7 @@ def train_agent(
     checkpoint_folder: Path | None = None,
     checkpoint_every_steps: int = 1000,
     device: str = "cpu",
+    normalizer: Normalizer | None = None,
 ) -> Agent:
     """An agent after `steps` updates; on a CPU a function of its arguments, bit for bit.
 
@@ -53,6 +73,7 @@ def train_agent(
         config: hyper-parameters; None takes the defaults.
         on_metrics: called with the step and the losses averaged over the last
             `log_every_steps` updates.
+        normalizer: scales of the inputs; None fits them to the data.
         checkpoint_folder: where to save the state, and to resume from.
 
     Raises:
@@ -65,7 +86,7 @@ def train_agent(
     check_fraction(imagined_fraction)
     find_algorithm(algorithm, action_kind(world.spaces))
     goals = EncodedGoals.of(encoder, goal_texts(real, imagined))
-    normalizer = _normalizer(real, imagined, goals)
+    normalizer = normalizer or _normalizer(real, imagined, goals)
     buffer = MixingBuffer(
         real,
         imagined,
@@ -93,7 +114,7 @@ def train_agent(
 
 
 def _card(
-    world: World,
+    world: Trainable,
     algorithm: str,
     config: AlgorithmConfig,
     buffer: MixingBuffer,
