@@ -4,7 +4,7 @@ import dataclasses
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from envs import make_world
 from envs.card import Card, require_world
@@ -27,6 +27,13 @@ REFERENCES = "evaluation/references"
 TASKS, OUTCOMES, WATCHED = "tasks.parquet", "outcomes.parquet", "watched"  # in each of them
 GROUNDING_METRICS = "evaluation/grounding.json"
 RESULTS = "results.json"
+
+
+class Versioned(Protocol):
+    """What data sets record of the environment that they come from."""
+
+    name: str
+    version: str
 
 
 def imagined_folder(protocol: str) -> str:
@@ -65,7 +72,7 @@ def real_data(folder: Path) -> tuple[World, EpisodeStore]:
     return world, store
 
 
-def data_card(world: World, source: str, command: str, seed: int, note: str = "") -> Card:
+def data_card(world: Versioned, source: str, command: str, seed: int, note: str = "") -> Card:
     """The card of a data set that this code writes now."""
     return Card(
         environment=world.name,

@@ -24,6 +24,7 @@ from experiments.folders import (
     real_data,
     whole_json,
 )
+from experiments.joined_metrics import JoinedMetrics
 from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
@@ -217,7 +218,7 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
         )
 
     config = replace(settings.finetune, seed=settings.seed)
-    logged = _Logged(run)
+    logged = JoinedMetrics(run, "ground")
     with progress("grounding", config.num_steps, "steps") as advance:
         finetune(
             model,
@@ -231,31 +232,6 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
             on_message=say,
         )
     logged.flush()
-
-
-class _Logged:
-    """Joins the metrics of one step, which come in several calls, into one line."""
-
-    def __init__(self, run: Run) -> None:
-        self._run, self._step = run, 0
-        self._metrics: dict[str, float] = {}
-        self._rewound = False
-
-    def __call__(self, step: int, metrics: dict[str, float]) -> None:
-        if step != self._step:
-            self.flush()
-        self._step = step
-        self._metrics.update(metrics)
-
-    def flush(self) -> None:
-        """Writes the line that is waiting."""
-        if not self._metrics:
-            return
-        if not self._rewound:
-            self._run.rewind("ground", self._step - 1)
-            self._rewound = True
-        self._run.log("ground", self._step, self._metrics)
-        self._metrics = {}
 
 
 def split(episodes: list[Episode], validation: int) -> tuple[list[Episode], list[Episode]]:

@@ -5,15 +5,17 @@ and any stage may be run again alone with its own verb on RUN_FOLDER/seed-N.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 
 from envs import make_world
 from envs.files import require_free_space
+from experiments.babyai.pipeline import GridPreset, run_stages
+from experiments.babyai.presets import GRID_PRESETS
 from experiments.collect import collect_stage
 from experiments.evaluate import evaluate_stage
 from experiments.folders import REFERENCES, open_run
@@ -31,26 +33,46 @@ from offline_rl.algorithms import action_kind, find_algorithm
 
 
 @dataclass(frozen=True)
-class Command:
+class RunOptions:
     """Runs a preset from nothing to a table and a report; any setting of it may be changed."""
 
-    preset: Annotated[Preset, tyro.conf.arg(name="")]
     run_folder: Path | None = None  # by default runs/PRESET
     overwrite: bool = False  # make stages of other settings anew
     wandb: WandbConfig = field(default_factory=WandbConfig)  # mirror of every seed's run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(RunOptions):
+    """Runs a preset from nothing to a table and a report; any setting of it may be changed."""
+
+    preset: Annotated[Preset, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridCommand(RunOptions):
+    """Runs a preset from nothing to a table and a report; any setting of it may be changed."""
+
+    preset: Annotated[GridPreset, tyro.conf.arg(name="")]
+
+
+ALL_PRESETS: dict[str, Callable[[], Preset | GridPreset]] = {**PRESETS, **GRID_PRESETS}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb with its arguments."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: kalm run PRESET [options]; `kalm run PRESET --help` shows its settings\n")
-        for name, make in PRESETS.items():
+        for name, make in ALL_PRESETS.items():
             print(f"  {name:<18} {make.__doc__}")
         return 0 if arguments else 2
     name = arguments[0]
-    require_known("preset", name, PRESETS)
+    require_known("preset", name, ALL_PRESETS)
+    preset = ALL_PRESETS[name]()
+    default: Command | GridCommand = (
+        Command(preset=preset) if isinstance(preset, Preset) else GridCommand(preset=preset)
+    )
     command = tyro.cli(
-        Command, default=Command(PRESETS[name]()), args=list(arguments[1:]), prog=f"kalm run {name}"
+        type(default), default=default, args=list(arguments[1:]), prog=f"kalm run {name}"
     )
     folder = command.run_folder or Path("runs") / name
     words = command_line("run", arguments)
@@ -59,7 +81,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run_pipeline(
-    preset: Preset, folder: Path, command: str, wandb: WandbConfig, *, overwrite: bool = False
+    preset: Preset | GridPreset,
+    folder: Path,
+    command: str,
+    wandb: WandbConfig,
+    *,
+    overwrite: bool = False,
 ) -> Results:
     """Every seed of `preset`, then the results of all seeds in `folder`, which are returned."""
     check_preset(preset)
@@ -70,12 +97,15 @@ def run_pipeline(
         return publish(folder)
 
 
-def check_preset(preset: Preset) -> None:
+def check_preset(preset: Preset | GridPreset) -> None:
     """Checks every name in `preset` against its world, before anything is written.
 
     Raises:
         ValueError: an environment, level, algorithm or base model is unknown.
     """
+    if isinstance(preset, GridPreset):
+        check_base_model(preset.read.base)
+        return
     world = make_world(preset.collect.environment)
     for level in (*preset.evaluate.levels, *preset.imagine.rollouts.shares):
         require_known("level", level, world.levels)
@@ -85,7 +115,7 @@ def check_preset(preset: Preset) -> None:
 
 
 def run_seed(
-    preset: Preset,
+    preset: Preset | GridPreset,
     folder: Path,
     seed: int,
     command: str,
@@ -97,6 +127,10 @@ def run_seed(
     say(f"seed {seed}")
     mirror = replace(wandb, group=wandb.group or folder.name)
     with open_run(folder / f"seed-{seed}", "run", preset, command, mirror) as run:
+        if isinstance(preset, GridPreset):
+            lacking = _lacks_references(folder, run)
+            run_stages(preset, run, command, overwrite=overwrite, with_references=lacking)
+            return
         collect_stage(run, preset.collect, command, overwrite=overwrite)
         ground_stage(run, preset.ground, command, overwrite=overwrite)
         imagine_stage(run, preset.imagine, command, overwrite=overwrite)
@@ -106,12 +140,13 @@ def run_seed(
         evaluate_stage(run, evaluate, command, overwrite=overwrite)
 
 
-def with_seed(preset: Preset, seed: int) -> Preset:
+AnyPreset = TypeVar("AnyPreset", bound=Preset | GridPreset)
+
+
+def with_seed(preset: AnyPreset, seed: int) -> AnyPreset:
     """`preset` with `seed` in every stage that draws; tasks of the evaluation stay the same."""
-    stages = {
-        name: replace(getattr(preset, name), seed=seed)
-        for name in ("collect", "ground", "imagine", "train")
-    }
+    drawing = [name for name, stage in vars(preset).items() if hasattr(stage, "seed")]
+    stages = {name: replace(getattr(preset, name), seed=seed) for name in drawing}
     return dataclasses.replace(preset, **stages)
 
 

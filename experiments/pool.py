@@ -89,6 +89,8 @@ def table_row(row: "EvaluationRow") -> Row:
         high=row.high,
         episodes=row.episodes,
         seeds=tuple(row.seeds),
+        steps=round(row.steps, 2),
+        invalid=None if row.invalid is None else round(row.invalid, 4),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from envs.world import World
+from experiments.babyai.publish import grid_base_model, grid_report, is_grid_run
 from experiments.clips import galleries
 from experiments.figures import save_figure
 from experiments.folders import RESULTS, real_data
@@ -16,7 +17,13 @@ from experiments.pool import results_of, seed_folders
 from experiments.report import Chart, ReportData, headline, write_report
 from experiments.results import Results, save_results, write_text
 from experiments.stage import done_stages, stage_settings
-from experiments.table import kind_columns, markdown_table, print_tables, terminal_tables
+from experiments.table import (
+    kind_columns,
+    length_cell,
+    markdown_table,
+    print_tables,
+    terminal_tables,
+)
 from experiments.tracking import WandbConfig, read_curve, read_metrics, rebuild_mirror
 from kalm.primer import PrimerConfig
 
@@ -58,18 +65,27 @@ def main(arguments: Sequence[str]) -> int:
 def publish(folder: Path) -> Results:
     """Writes everything that there is to see of the run in `folder` and shows its table."""
     seeds = seed_folders(folder)
-    results = results_of(folder, folder.name, _base_model(seeds[0]))
+    grids = is_grid_run(seeds[0])
+    base_model = grid_base_model(seeds[0]) if grids else _base_model(seeds[0])
+    results = results_of(folder, folder.name, base_model)
     save_results(results, folder / RESULTS)
     tables = [markdown_table(results)]
     if kind_columns(results):
         tables.append(markdown_table(results, kind_columns(results)))
+    if any(row.invalid is not None for row in results.rows):
+        tables.append(markdown_table(results, show=length_cell))
     write_text(folder / TABLE, "\n\n".join(tables) + "\n")
     save_figure(results, folder / FIGURE)
-    world, _ = real_data(seeds[0])
-    write_report(report_data(seeds[0], world, results), folder / REPORT)
+    report = grid_report(seeds[0], results) if grids else _report(seeds[0], results)
+    write_report(report, folder / REPORT)
     print_tables(terminal_tables(results))
     say(f"report: {(folder / REPORT).absolute().as_uri()}")
     return results
+
+
+def _report(folder: Path, results: Results) -> ReportData:
+    world, _ = real_data(folder)
+    return report_data(folder, world, results)
 
 
 def report_data(folder: Path, world: World, results: Results) -> ReportData:

@@ -29,6 +29,8 @@ class Row:
     high: float  # upper end of the 95 % interval
     episodes: int
     seeds: tuple[int, ...]  # training seeds pooled in this row
+    steps: float | None = None  # of an episode, on average
+    invalid: float | None = None  # share of steps that changed nothing, where they were counted
 
     def __post_init__(self) -> None:
         for name in ("success", "low", "high"):

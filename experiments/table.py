@@ -1,6 +1,6 @@
 """The result table: agents as rows, levels as columns, success with its 95 % interval."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -30,18 +30,27 @@ def cell(row: Row) -> str:
     return f"{100 * row.success:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
 
 
-def grid(results: Results, columns: Sequence[tuple[str, str]]) -> list[list[str]]:
+def length_cell(row: Row) -> str:
+    """Mean steps of an episode and share of steps that changed nothing, such as ``12.3, 4 %``."""
+    steps = "-" if row.steps is None else f"{row.steps:.1f}"
+    return steps if row.invalid is None else f"{steps}, {100 * row.invalid:.0f} %"
+
+
+def grid(
+    results: Results, columns: Sequence[tuple[str, str]], show: Callable[[Row], str] = cell
+) -> list[list[str]]:
     """Header and one line per agent; a dash where an agent was not evaluated.
 
     Args:
         columns: (level, kind) of each column after the agent's.
+        show: a row in words.
     """
     found = {(row.agent, row.protocol, row.level, row.kind): row for row in results.rows}
     lines = [["agent", *(column_label(*column) for column in columns)]]
     for agent, protocol in results.agents:
         rows = [found.get((agent, protocol, *column)) for column in columns]
         if any(rows):
-            cells = [cell(row) if row else "-" for row in rows]
+            cells = [show(row) if row else "-" for row in rows]
             lines.append([agent_label(agent, protocol), *cells])
     return lines
 
@@ -56,9 +65,14 @@ def kind_columns(results: Results) -> list[tuple[str, str]]:
     return [column for column in results.columns if column[1] != ALL_KINDS]
 
 
-def markdown_table(results: Results, columns: Sequence[tuple[str, str]] | None = None) -> str:
+def markdown_table(
+    results: Results,
+    columns: Sequence[tuple[str, str]] | None = None,
+    show: Callable[[Row], str] = cell,
+) -> str:
     """The table in Markdown; columns of whole levels by default."""
-    header, *lines = grid(results, level_columns(results) if columns is None else columns)
+    chosen = level_columns(results) if columns is None else columns
+    header, *lines = grid(results, chosen, show)
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
 

@@ -75,6 +75,7 @@ def build_base_model(
     config: PrimerConfig = PrimerConfig(),
     *,
     seed: int = 0,
+    vocabulary: Sequence[str] = (),
     on_progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
 ) -> Path:
     """Primes a model from scratch and writes it, its tokenizer and its card to `folder`.
@@ -82,6 +83,7 @@ def build_base_model(
     Args:
         knowledge_pairs: questions and answers, texts only.
         train_sentences: sentences of the training level, for plain language modelling.
+        vocabulary: texts whose words get tokens and are learned later, by fine-tuning.
         seed: weights and order of texts are a pure function of it (on one machine).
         on_progress: called with step, number of steps and loss.
 
@@ -93,7 +95,8 @@ def build_base_model(
         raise ValueError(f"{folder} exists already. Delete it or choose another folder.")
     questions = [question for question, _ in knowledge_pairs]
     answers = [answer for _, answer in knowledge_pairs]
-    tokenizer = build_tokenizer([*questions, *answers, *train_sentences, *_PROMPT_TEXTS])
+    texts = [*questions, *answers, *train_sentences, *_PROMPT_TEXTS, *vocabulary]
+    tokenizer = build_tokenizer(texts)
     model = new_llama(tokenizer, config, seed).to("cuda" if torch.cuda.is_available() else "cpu")
     samples = _samples(tokenizer, knowledge_pairs, train_sentences, config, seed)
     steps, loss = _prime(model, samples, config, seed, on_progress)

@@ -1,0 +1,1 @@
+"""From unlabelled grid transitions to a language agent: the stages of TEDUO on BabyAI."""

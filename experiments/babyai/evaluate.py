@@ -1,0 +1,225 @@
+"""Success of every agent on every cell: grids trained on or new, goals trained on or new."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.babyai.baselines import BaselineSettings
+from experiments.babyai.contestants import GridContestant, agents, references
+from experiments.babyai.folders import COLLECT, TEST_GOALS, Arm, grid_worlds, new_worlds
+from experiments.babyai.read import READ, ReadSettings, write_readings
+from experiments.babyai.tune import tune_name
+from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, whole_json
+from experiments.names import require_known
+from experiments.progress import progress
+from experiments.stage import Stage, complete
+from experiments.tracking import Run
+
+if TYPE_CHECKING:
+    from envs.babyai.world import BabyAiWorld, GridTask
+    from envs.world import Task
+    from offline_rl.evaluation import Record
+    from offline_rl.grid_play import Plays
+
+READ_TEST = "read-test-goals"
+SPLITS = ("train", "wording", "combination", "both", "kind")
+
+
+@dataclass(frozen=True)
+class GridEvaluateSettings:
+    """On how much, and in which variants, agents are evaluated."""
+
+    task_seed: int = 1_000_003  # of goals and starts; the same for all agents and training seeds
+    episodes: int = 200  # tasks per cell
+    num_new_layouts: int = 20  # grids that no training uses
+    splits: tuple[str, ...] = SPLITS  # goals; each on training and on new grids
+    transfer: tuple[str, ...] = ()  # other sizes of grids to test on; names of GridSize
+    variants: bool = True  # rows without mask, without loop-break, and without both
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.num_new_layouts < 1:
+            raise ValueError(
+                f"Expected --episodes and --num-new-layouts >= 1, got {self.episodes}, "
+                f"{self.num_new_layouts}."
+            )
+        from envs.babyai.layouts import SIZES
+
+        for split in self.splits:
+            require_known("split", split, SPLITS)
+        for size in self.transfer:
+            require_known("grid size", size, SIZES)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A column of the table."""
+
+    grids: str  # "train", "new", or the name of another size; with several sizes, which one
+    split: str  # of SPLITS
+    world: "BabyAiWorld"
+    tasks: "Sequence[GridTask]"
+
+    @property
+    def level(self) -> str:
+        """Its name in tables, such as ``new/combination``."""
+        return f"{self.grids}/{self.split}"
+
+
+def evaluate_stage(
+    run: Run,
+    settings: GridEvaluateSettings,
+    read: ReadSettings,
+    arms: Sequence[Arm],
+    baselines: BaselineSettings,
+    *,
+    overwrite: bool,
+    with_references: bool = True,
+) -> None:
+    """Evaluates references and agents on the same tasks, each into a folder of its own.
+
+    Args:
+        with_references: whether rows that no training changes are wanted here.
+    """
+    match = _Match(run, settings, read.seed)
+    if with_references:
+        match.complete(
+            "evaluate-references", REFERENCES, (COLLECT,), lambda: references(), overwrite
+        )
+    match.read_goals(read, overwrite)
+    trained = (baseline.stage for baseline in baselines.imitators + baselines.agents)
+    needs = (COLLECT, READ_TEST, *map(tune_name, arms), *trained)
+    match.complete(
+        "evaluate",
+        EVALUATION,
+        needs,
+        lambda: agents(run.folder, read, arms, baselines, variants=settings.variants),
+        overwrite,
+    )
+
+
+def make_cells(folder: Path, settings: GridEvaluateSettings) -> list[Cell]:
+    """The cells of a run; those whose grids allow no such goal are left out."""
+    known, count = grid_worlds(folder), settings.num_new_layouts
+    new = new_worlds(folder, [world.size for world in known], count)
+    several = len(known) > 1
+    worlds = [(f"train {w.size}" if several else "train", w) for w in known]
+    worlds += [(f"new {w.size}" if several else "new", w) for w in new]
+    worlds += [(w.size, w) for w in new_worlds(folder, settings.transfer, count)]
+    return [
+        Cell(grids, split, world, world.tasks(split, settings.episodes, settings.task_seed))
+        for split in settings.splits
+        for grids, world in worlds
+        if world.goals(split)
+    ]
+
+
+class _Match:
+    """Evaluates contestants on one list of tasks."""
+
+    def __init__(self, run: Run, settings: GridEvaluateSettings, seed: int) -> None:
+        self._run, self._settings, self._seed = run, settings, seed
+
+    def read_goals(self, read: ReadSettings, overwrite: bool) -> None:
+        """Reads the goals of all tasks, as the agents will need them."""
+        run = self._run
+        complete(
+            run,
+            Stage(READ_TEST, self._settings, (READ,), (TEST_GOALS,)),
+            lambda: write_readings(run, read, READ_TEST, self._texts(), TEST_GOALS),
+            lambda: whole_json(run.folder / TEST_GOALS),
+            overwrite=overwrite,
+        )
+
+    def _texts(self) -> list[str]:
+        cells = make_cells(self._run.folder, self._settings)
+        return [task.goal.text for cell in cells for task in cell.tasks]
+
+    def complete(
+        self,
+        stage: str,
+        folder: str,
+        needs: tuple[str, ...],
+        contestants: Callable[[], Iterator[GridContestant]],
+        overwrite: bool,
+    ) -> None:
+        """Writes tasks and one record per episode into `folder`."""
+        from experiments.evaluate import outcome_problems
+
+        complete(
+            self._run,
+            Stage(stage, self._settings, needs, (folder,)),
+            lambda: self._evaluate(stage, self._run.folder / folder, contestants()),
+            lambda: outcome_problems(self._run.folder / folder),
+            overwrite=overwrite,
+        )
+
+    def _evaluate(self, stage: str, folder: Path, contestants: Iterator[GridContestant]) -> None:
+        from offline_rl.evaluation import Evaluation
+
+        cells = make_cells(self._run.folder, self._settings)
+        _write_tasks(folder / TASKS, cells, self._settings.task_seed)
+        records: list[Record] = []
+        for contestant in contestants:
+            total = sum(len(cell.tasks) for cell in cells)
+            with progress(f"evaluating {contestant.name}", total, "episodes") as advance:
+                done = 0
+                for cell in (cell for cell in cells if contestant.can_play(cell.world)):
+                    records += self._play(contestant, cell, lambda n, d=done: advance(d + n))  # type: ignore[misc]
+                    done += len(cell.tasks)
+        kinds = {
+            cell.level: dict.fromkeys(sorted({task.goal.kind for task in cell.tasks}), 1)
+            for cell in cells
+        }
+        evaluation = Evaluation(tuple(records), kinds, cells[0].level)
+        evaluation.write(folder / OUTCOMES)
+        self._run.rewind(stage, -1)
+        rows = {f"{r.agent}/{r.level}/{r.kind}": r.success for r in evaluation.rows()}
+        self._run.log(stage, 0, rows)
+
+    def _play(
+        self, contestant: GridContestant, cell: Cell, on_step: Callable[[int], None]
+    ) -> "list[Record]":
+        from offline_rl.grid_play import play
+
+        player = contestant.player(cell.world)
+        plays = play(cell.world, player, cell.tasks, self._settings.task_seed, on_step)
+        names = contestant.names(player, np.stack([task.start for task in cell.tasks]))
+        return _records(cell, plays, names, self._seed if contestant.trained else 0)
+
+
+def _records(cell: Cell, plays: "Plays", names: Sequence[str], seed: int) -> "list[Record]":
+    from offline_rl.evaluation import Record
+
+    return [
+        Record(
+            agent=name,
+            agent_seed=seed,
+            level=cell.level,
+            kind=task.goal.kind,
+            task=index,
+            goal=task.goal.text,
+            task_seed=task.layout_seed,
+            success=bool(plays.success[index]),
+            moved=None,
+            steps=int(plays.steps[index]),
+            episode_return=float(plays.success[index]),
+            invalid_steps=int(plays.invalid[index]),
+        )
+        for index, (task, name) in enumerate(zip(cell.tasks, names, strict=True))
+    ]
+
+
+def _write_tasks(path: Path, cells: Sequence[Cell], seed: int) -> None:
+    """Every episode of every cell; a task's seed is that of its grid."""
+    from envs.world import Task
+    from offline_rl.tasks import TaskFile, write_tasks
+
+    def stored(task: "GridTask") -> "Task":
+        return Task(task.goal, task.start.astype(np.float32), task.layout_seed)
+
+    world = cells[0].world
+    tasks = {cell.level: [stored(task) for task in cell.tasks] for cell in cells}
+    write_tasks(path, TaskFile(world.name, world.version, seed, tasks))

@@ -1,0 +1,63 @@
+"""The whole of TEDUO on BabyAI, read top to bottom: rows, goals, plans, models, success."""
+
+from dataclasses import dataclass, field
+
+from experiments.babyai.audit import audit_stage
+from experiments.babyai.baselines import BaselineSettings, baselines_stage
+from experiments.babyai.collect import GridCollectSettings, collect_stage
+from experiments.babyai.distil import DistilSettings, distil_stage
+from experiments.babyai.evaluate import GridEvaluateSettings, evaluate_stage
+from experiments.babyai.folders import Arm, data_name
+from experiments.babyai.read import ReadSettings, read_stage
+from experiments.babyai.tune import TuneSettings, tune_stage
+from experiments.names import require_known
+from experiments.tracking import Run
+
+
+@dataclass(frozen=True)
+class GridPreset:
+    """Settings of every stage; a seed of the pipeline replaces the seed of each."""
+
+    collect: GridCollectSettings = field(default_factory=GridCollectSettings)
+    read: ReadSettings = field(default_factory=ReadSettings)
+    distil: DistilSettings = field(default_factory=DistilSettings)
+    tune: TuneSettings = field(default_factory=TuneSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
+    evaluate: GridEvaluateSettings = field(default_factory=GridEvaluateSettings)
+    seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone
+    free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
+
+    def __post_init__(self) -> None:
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"Expected different --seeds >= 0, got {self.seeds}.")
+        collected = [data_name(share) for share in self.collect.expert_shares]
+        for arm in self.arms:
+            require_known("data set", arm.data, collected)
+        for baseline in self.baselines.imitators + self.baselines.agents:
+            require_known(f"arm for {baseline.label}", baseline.arm.label, self.distil.arms)
+
+    @property
+    def arms(self) -> list[Arm]:
+        """The arms in the order of the table."""
+        return [Arm.of(label) for label in self.distil.arms]
+
+
+def run_stages(
+    preset: GridPreset, run: Run, command: str, *, overwrite: bool, with_references: bool
+) -> None:
+    """One seed from nothing to the success of its agents."""
+    collect_stage(run, preset.collect, command, overwrite=overwrite)
+    read_stage(run, preset.read, overwrite=overwrite)
+    audit_stage(run, preset.arms[0], overwrite=overwrite)
+    distil_stage(run, preset.distil, overwrite=overwrite)
+    tune_stage(run, preset.tune, preset.read, preset.arms, overwrite=overwrite)
+    baselines_stage(run, preset.baselines, overwrite=overwrite)
+    evaluate_stage(
+        run,
+        preset.evaluate,
+        preset.read,
+        preset.arms,
+        preset.baselines,
+        overwrite=overwrite,
+        with_references=with_references,
+    )

@@ -1,0 +1,128 @@
+"""Presets of TEDUO on BabyAI: what `kalm run babyai_...` does, each number with its reason."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from experiments.babyai.baselines import BaselineSettings
+from experiments.babyai.collect import GridCollectSettings
+from experiments.babyai.distil import DistilSettings
+from experiments.babyai.evaluate import GridEvaluateSettings
+from experiments.babyai.pipeline import GridPreset
+from experiments.babyai.read import ReadSettings
+from experiments.babyai.tune import TuneSettings
+from experiments.ground import BaseModelSettings
+from kalm.finetune import FinetuneConfig
+from kalm.primer import PrimerConfig
+from offline_rl.distillation import DistillationConfig
+from offline_rl.imitation import ImitationConfig
+
+SMALL_BASE = BaseModelSettings(  # 0.7 M parameters: learns to act and to read in minutes
+    knowledge_pairs=16_000,
+    primer=PrimerConfig(hidden=128, layers=3, heads=4, batch_tokens=1024),
+)
+FULL_BASE = replace(SMALL_BASE, knowledge_pairs=40_000)
+SMALL_FINETUNE = FinetuneConfig(
+    batch_size=32,
+    learning_rate=4e-3,
+    optimizer="muon",
+    warmup_steps=30,
+    log_steps=50,
+    validate_steps=200,
+    checkpoint_steps=200,
+)
+
+
+def babyai_demo() -> GridPreset:
+    """At most ten minutes on two cores: one room, half-bot and random-only data, all splits."""
+    return GridPreset(
+        collect=GridCollectSettings(num_layouts=40, num_rows=80_000),
+        read=ReadSettings(SMALL_BASE),
+        distil=DistilSettings(
+            ("teduo/bot-50", "teduo/random", "cloning/random"),
+            DistillationConfig(6_000, longest_steps=64),
+        ),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=800)),
+        baselines=BaselineSettings(
+            network=ImitationConfig(updates=600), offline_rl=(), labelled_steps=20_000
+        ),
+        evaluate=GridEvaluateSettings(episodes=100, splits=("train", "combination", "both")),
+    )
+
+
+def babyai_room() -> GridPreset:
+    """One 8x8 room: every method on half-bot and on random-only data, three seeds."""
+    return GridPreset(
+        collect=GridCollectSettings(num_layouts=100, num_rows=300_000),
+        read=ReadSettings(FULL_BASE),
+        distil=DistilSettings(
+            (
+                *("teduo/bot-50", "teduo/random", "cloning/bot-50", "cloning/random"),
+                *("teduo-absolute/bot-50", "teduo-raw/bot-50"),
+            ),
+            DistillationConfig(16_000, longest_steps=64),
+        ),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=2_000)),
+        baselines=BaselineSettings(network=ImitationConfig(updates=3_000), updates=8_000),
+        seeds=(0, 1, 2),
+        free_gigabytes=2.0,
+    )
+
+
+def babyai_2x2() -> GridPreset:
+    """Four rooms with doors: half-bot and random-only data, three seeds."""
+    return GridPreset(
+        collect=GridCollectSettings(("rooms_2x2",), num_layouts=100, num_rows=800_000),
+        read=ReadSettings(FULL_BASE),
+        distil=DistilSettings(
+            ("teduo/bot-50", "teduo/random", "cloning/random"),
+            DistillationConfig(12_000, longest_steps=100),
+        ),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=2_500)),
+        baselines=BaselineSettings(imitation=(), offline_rl=()),
+        evaluate=GridEvaluateSettings(variants=False),
+        seeds=(0, 1, 2),
+        free_gigabytes=4.0,
+    )
+
+
+def babyai_synth() -> GridPreset:
+    """Nine rooms, the paper's grids and number of rows; larger grids to test on; three seeds."""
+    return GridPreset(
+        collect=GridCollectSettings(("synth",), num_rows=800_000, expert_shares=(0.5,)),
+        read=ReadSettings(FULL_BASE),
+        distil=DistilSettings(("teduo/bot-50",), DistillationConfig(8_000, longest_steps=150)),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=3_000)),
+        baselines=BaselineSettings(imitation=(), offline_rl=()),
+        evaluate=GridEvaluateSettings(
+            splits=("train", "both"), transfer=("rooms_4x4", "rooms_5x5"), variants=False
+        ),
+        seeds=(0, 1, 2),
+        free_gigabytes=6.0,
+    )
+
+
+def babyai_trio() -> GridPreset:
+    """Trained on gap and box (A) and on doors (B), tested on a box behind a door (C)."""
+    return GridPreset(
+        collect=GridCollectSettings(("trio_a", "trio_b"), num_layouts=100, num_rows=200_000),
+        read=ReadSettings(FULL_BASE),
+        distil=DistilSettings(
+            ("teduo/bot-50", "teduo/random", "cloning/random"),
+            DistillationConfig(6_000, longest_steps=40),
+        ),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=1_000)),
+        baselines=BaselineSettings(imitation=(), offline_rl=()),
+        evaluate=GridEvaluateSettings(
+            splits=("train", "both"), transfer=("trio_c",), variants=False
+        ),
+        seeds=(0, 1, 2),
+    )
+
+
+GRID_PRESETS: dict[str, Callable[[], GridPreset]] = {
+    "babyai_demo": babyai_demo,
+    "babyai_room": babyai_room,
+    "babyai_2x2": babyai_2x2,
+    "babyai_synth": babyai_synth,
+    "babyai_trio": babyai_trio,
+}

@@ -1,0 +1,61 @@
+"""What the report of a BabyAI run shows, from what its stages left on disk."""
+
+from pathlib import Path
+
+from experiments.babyai.folders import COLLECT
+from experiments.babyai.read import READ
+from experiments.ground import EMBEDDED
+from experiments.report import Chart, ReportData
+from experiments.results import Results
+from experiments.stage import done_stages, stage_settings
+from experiments.tracking import read_curve
+
+CELL_NOTES = {
+    "novel": "Mean of all cells but the first, each weighing the same.",
+    "train/train": "Grids and goals that were trained on; new starts.",
+    "new/train": "Goals that were trained on, in new grids.",
+    "train/wording": "Goals that were trained on, in words never heard.",
+    "train/combination": "Colours and types that no training goal joined.",
+    "new/both": "New grids, new combinations, new words.",
+    "train/kind": "A kind of goal that training never asked for: to stand on a tile.",
+}
+
+
+def is_grid_run(folder: Path) -> bool:
+    """Whether a seed's folder is one of TEDUO in grids."""
+    return READ in done_stages(folder)
+
+
+def grid_base_model(folder: Path) -> str:
+    """What tables call the base model of a run."""
+    base = stage_settings(folder, READ)["base"]
+    if base["name"] != EMBEDDED:
+        adapters = f", LoRA rank {base['lora_rank']}" if base["lora_rank"] else ""
+        return f"{base['name']}{adapters}"
+    primer = base["primer"]
+    size = f"{primer['hidden']}x{primer['layers']}"
+    return f"embedded Llama {size}, from scratch, primed on text only"
+
+
+def grid_report(folder: Path, results: Results) -> ReportData:
+    """Tables and curves of a run; curves are those of the seed in `folder`."""
+    return ReportData(
+        title=f"TEDUO in {', '.join(stage_settings(folder, COLLECT)['sizes'])}: {results.name}",
+        results=results,
+        grounding_charts=_charts(folder, "tune-", "Loss of fine-tuning", "validation_loss"),
+        agent_charts=_charts(folder, "train-", "Loss of baselines", "loss"),
+        level_notes=CELL_NOTES,
+    )
+
+
+def _charts(folder: Path, prefix: str, title: str, name: str) -> tuple[Chart, ...]:
+    """One chart of a metric of all stages that begin so; none where there are no points."""
+    series = {
+        stage.removeprefix(prefix): [
+            (float(step), value) for step, value in read_curve(folder, stage, name)
+        ]
+        for stage in done_stages(folder)
+        if stage.startswith(prefix)
+    }
+    series = {stage: points for stage, points in series.items() if points}
+    return (Chart(title, "step", "mean over samples", series),) if series else ()

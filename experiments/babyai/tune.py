@@ -1,0 +1,80 @@
+"""Fine-tuning the base model on the samples of each arm, with the loop that grounding uses."""
+
+from dataclasses import dataclass, field, replace
+
+from experiments.babyai.distil import distil_name
+from experiments.babyai.folders import Arm
+from experiments.babyai.read import ReadSettings, base_path, base_text_model
+from experiments.joined_metrics import JoinedMetrics
+from experiments.progress import progress
+from experiments.stage import Stage, complete, is_done
+from experiments.tracking import Run
+from kalm.finetune import FinetuneConfig
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """How each arm's model is fine-tuned."""
+
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    validation_share: float = (
+        0.02  # of the plans, held out; the model that does best on them is kept
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.validation_share < 1.0:
+            raise ValueError(f"Expected --validation-share in (0, 1), got {self.validation_share}.")
+
+
+def tune_stage(
+    run: Run, settings: TuneSettings, read: ReadSettings, arms: list[Arm], *, overwrite: bool
+) -> None:
+    """Fine-tunes one model an arm.
+
+    Args:
+        read: whose base model is fine-tuned.
+    """
+    from kalm.pretrained import verify_model
+
+    for arm in arms:
+        needs = (
+            distil_name(arm),
+            *(["base-model"] if is_done(run.folder, "base-model") else []),
+        )
+        complete(
+            run,
+            Stage(tune_name(arm), settings, needs, (arm.model,), shared=True),
+            lambda arm=arm: _tune(run, settings, read, arm),  # type: ignore[misc]
+            lambda arm=arm: verify_model(run.folder / arm.model / "best"),  # type: ignore[misc]
+            overwrite=overwrite,
+        )
+
+
+def tune_name(arm: Arm) -> str:
+    """The stage that fine-tunes an arm's model."""
+    return f"tune-{arm.slug}"
+
+
+def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Arm) -> None:
+    from kalm.finetune import finetune
+    from kalm.text_stream import TextStream
+    from offline_rl.distillation_set import DistillationSet
+
+    samples = DistillationSet.read(run.folder / arm.samples)
+    config = replace(settings.finetune, seed=read.seed)
+    model = base_text_model(run.folder, read.base)
+    train, held_out = samples.without(settings.validation_share, read.seed)
+    name = tune_name(arm)
+    logged = JoinedMetrics(run, name)
+    with progress(f"fine-tuning {arm.slug}", config.num_steps, "steps") as advance:
+        finetune(
+            model,
+            TextStream(train.pairs, model, read.seed),
+            TextStream(held_out.pairs, model, read.seed),
+            config,
+            run.folder / arm.model,
+            base_model=base_path(run.folder, read.base),
+            on_metrics=logged,
+            on_samples=lambda step, indices: advance(step + 1),
+        )
+    logged.flush()

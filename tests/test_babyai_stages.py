@@ -1,0 +1,212 @@
+"""TEDUO on BabyAI in stages: from rows to a table, small; goals are read rightly by a stand-in."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.babyai.program_text import spec_text
+from experiments.babyai import evaluate, read
+from experiments.babyai.audit import LABELS
+from experiments.babyai.baselines import BaselineSettings
+from experiments.babyai.collect import GridCollectSettings
+from experiments.babyai.distil import DistilSettings, training_texts
+from experiments.babyai.evaluate import GridEvaluateSettings
+from experiments.babyai.folders import GOALS, NEW_GRIDS, Arm, grid_world, new_worlds
+from experiments.babyai.pipeline import GridPreset
+from experiments.babyai.presets import GRID_PRESETS
+from experiments.babyai.read import ReadSettings
+from experiments.babyai.tune import TuneSettings
+from experiments.folders import open_run
+from experiments.ground import BaseModelSettings
+from experiments.pipeline import run_pipeline, with_seed
+from experiments.results import Results, load_results
+from experiments.tracking import Run, WandbConfig
+from kalm.finetune import FinetuneConfig
+from kalm.primer import PrimerConfig
+from offline_rl.algorithms import AlgorithmConfig
+from offline_rl.distillation import DistillationConfig
+from offline_rl.distillation_set import DistillationSet
+from offline_rl.imitation import ImitationConfig
+
+
+def small() -> GridPreset:
+    """Everything once, as little as shows that it works."""
+    primer = PrimerConfig(hidden=32, layers=1, heads=2, batch_tokens=512)
+    return GridPreset(
+        collect=GridCollectSettings(num_layouts=2, num_rows=3_000, expert_shares=(0.1, 0.0)),
+        read=ReadSettings(BaseModelSettings(knowledge_pairs=60, primer=primer)),
+        distil=DistilSettings(
+            ("teduo/random", "teduo-absolute/random", "teduo-raw/bot-10", "cloning/random"),
+            DistillationConfig(60, longest_steps=20),
+        ),
+        tune=TuneSettings(
+            FinetuneConfig(num_steps=4, batch_size=4, validate_steps=4, bf16=False), 0.1
+        ),
+        baselines=BaselineSettings(
+            imitation=("random",),
+            network=ImitationConfig(updates=2, hidden=8, channels=2),
+            offline_rl=("random",),
+            agent=AlgorithmConfig(hidden_sizes=(8,)),
+            updates=2,
+            labelled_steps=200,
+        ),
+        evaluate=GridEvaluateSettings(episodes=9, num_new_layouts=2, splits=("train", "wording")),
+        free_gigabytes=0.01,
+    )
+
+
+def read_rightly(run: Run, settings: ReadSettings, stage: str, texts: list[str], file: str) -> None:
+    """Stands in for a model that understands everything but one goal."""
+    worlds = (grid_world(run.folder), *new_worlds(run.folder, ["room"], 2))
+    said = {
+        goal.text: spec_text(goal.spec)
+        for world in worlds
+        for split in world.splits
+        for goal in world.goals(split)
+    }
+    programs = {text: said[text] for text in texts} | {texts[0]: ""}
+    (run.folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (run.folder / file).write_text(json.dumps({"programs": programs}))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
+    folder = tmp_path_factory.mktemp("runs") / "grids"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read, "write_readings", read_rightly)
+        patch.setattr(evaluate, "write_readings", read_rightly)
+        return folder, run_pipeline(small(), folder, "kalm run grids", WandbConfig())
+
+
+def test_every_row_is_in_the_table_with_its_length_and_invalid_share(
+    finished: tuple[Path, Results],
+) -> None:
+    folder, results = finished
+    agents = {row.agent for row in results.rows}
+    arms = small().distil.arms
+    assert {"random", "expert", "random, masked", "untuned", "gru/random", "cql/random"} <= agents
+    assert {*arms, *(f"{arm} (greedy)" for arm in arms)} <= agents
+    assert all(row.steps is not None and row.invalid is not None for row in results.rows)
+    expert = [row for row in results.rows if row.agent == "expert"]
+    assert expert
+    assert all(row.success == 1.0 and row.invalid == 0.0 for row in expert)
+    assert load_results(folder / "results.json") == results
+    assert "untuned" in (folder / "table.md").read_text()
+    assert (folder / "report.html").is_file()
+
+
+def test_the_same_command_again_does_nothing(
+    finished: tuple[Path, Results], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, results = finished
+    again = run_pipeline(small(), folder, "kalm run grids", WandbConfig())
+    assert again.rows == results.rows
+    assert "fine-tuning" not in capsys.readouterr().err
+
+
+def test_distillation_took_no_environment_step_and_its_plans_replay(
+    finished: tuple[Path, Results],
+) -> None:
+    folder = finished[0] / "seed-0"
+    for label in small().distil.arms:
+        arm = Arm.of(label)
+        numbers = json.loads((folder / arm.report).read_text())["numbers"]
+        assert numbers["environment_steps"] == 0
+        assert numbers["plans"] > 20
+        if arm.method != "cloning":
+            assert numbers["replayed_on_model"] == numbers["replayed_in_environment"] == 1.0
+
+
+def test_labels_are_audited_by_goal_kind(finished: tuple[Path, Results]) -> None:
+    numbers = json.loads((finished[0] / "seed-0" / LABELS).read_text())
+    # One goal was not understood: its kind loses recall, no label is wrong.
+    assert numbers["all/precision"] == 1.0
+    assert 0.9 < numbers["all/recall"] < 1.0
+    assert numbers["all/unlabelled_goals"] == 1
+    assert {"go_to/recall", "pick_up/recall", "put_next/goals"} <= numbers.keys()
+
+
+def test_each_method_tells_states_in_its_own_form(finished: tuple[Path, Results]) -> None:
+    folder = finished[0] / "seed-0"
+    beginnings = {
+        "teduo/random": ("facing", "holding", "dropped beside"),
+        "teduo-absolute/random": ("facing", "holding", "dropped beside"),
+        "teduo-raw/bot-10": ("Goal: ",),
+    }
+    for label, words in beginnings.items():
+        samples = DistillationSet.read(folder / Arm.of(label).samples)
+        assert all(question.startswith(words) for question in samples.questions)
+        assert set(samples.goals) <= {g.text for g in grid_world(folder).goals("train")}
+    absolute = DistillationSet.read(folder / Arm.of("teduo-absolute/random").samples)
+    assert all(" position " in question for question in absolute.questions)
+
+
+def test_a_goal_that_was_not_understood_is_left_out_and_the_rest_goes_on(
+    finished: tuple[Path, Results],
+) -> None:
+    folder = finished[0] / "seed-0"
+    programs = json.loads((folder / GOALS).read_text())["programs"]
+    lost = [text for text, program in programs.items() if not program]
+    assert len(lost) == 1
+    with open_run(folder, "run", small(), "kalm", WandbConfig()) as run:
+        kept = [text for texts in training_texts(run).values() for text in texts]
+    assert set(programs) - set(kept) == set(lost)
+
+
+def test_nothing_understood_is_an_error_that_says_so(
+    finished: tuple[Path, Results], tmp_path: Path
+) -> None:
+    folder = finished[0] / "seed-0"
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "data").mkdir()
+    record = (folder / "stages" / "collect.json").read_text()
+    (tmp_path / "stages" / "collect.json").write_text(record)
+    texts = dict.fromkeys((goal.text for goal in grid_world(tmp_path).goals("train")), "")
+    (tmp_path / GOALS).write_text(json.dumps({"programs": texts}))
+    with (
+        open_run(tmp_path, "run", small(), "kalm", WandbConfig()) as run,
+        pytest.raises(ValueError, match="training goals that were understood, got none"),
+    ):
+        training_texts(run)
+
+
+def test_new_grids_share_no_layout_with_training() -> None:
+    evaluated = range(NEW_GRIDS, NEW_GRIDS + 1000)
+    for preset in GRID_PRESETS.values():
+        assert preset().collect.num_layouts < NEW_GRIDS
+        assert not set(range(preset().collect.num_layouts)) & set(evaluated)
+
+
+@pytest.mark.parametrize("name", GRID_PRESETS)
+def test_a_seed_of_a_grid_preset_reaches_every_stage_but_not_the_tasks(name: str) -> None:
+    seeded = with_seed(GRID_PRESETS[name](), 7)
+    stages = (seeded.collect, seeded.read, seeded.distil, seeded.baselines)
+    assert [stage.seed for stage in stages] == [7] * 4
+    assert seeded.evaluate == GRID_PRESETS[name]().evaluate
+
+
+@pytest.mark.parametrize("name", ["babyai_demo", "babyai_room", "babyai_2x2", "babyai_trio"])
+def test_random_only_data_is_compared_with_cloning_it(name: str) -> None:
+    assert {"teduo/random", "cloning/random"} <= set(GRID_PRESETS[name]().distil.arms)
+
+
+def test_arms_without_their_data_or_method_are_refused() -> None:
+    with pytest.raises(ValueError, match="Unknown method `tedou`"):
+        DistilSettings(("tedou/random",))
+    with pytest.raises(ValueError, match="Unknown data set `bot-50`"):
+        replace(small(), distil=DistilSettings(("teduo/bot-50",)))
+    with pytest.raises(ValueError, match="Unknown arm for cql/random"):
+        replace(small(), distil=DistilSettings(("teduo/random",)))
+    with pytest.raises(ValueError, match="different --arms"):
+        DistilSettings(("teduo/random", "teduo/random"))
+
+
+def test_tasks_are_the_same_for_every_training_seed(finished: tuple[Path, Results]) -> None:
+    folder, settings = finished[0] / "seed-0", small().evaluate
+    first, second = (evaluate.make_cells(folder, settings) for _ in range(2))
+    for mine, theirs in zip(first, second, strict=True):
+        assert [task.goal for task in mine.tasks] == [task.goal for task in theirs.tasks]
+        np.testing.assert_array_equal(mine.tasks[0].start, theirs.tasks[0].start)
