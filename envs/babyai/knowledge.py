@@ -39,14 +39,14 @@ from envs.babyai.wordings import TEST, TRAIN
 from envs.grammar import expand, pick
 
 LARGEST_COORDINATE = 49  # of a tile in the grids of 7 x 7 rooms
-FACT_SHARE = 0.06  # of all knowledge: what single words mean
-UNCLEAR_SHARE = 0.08  # sentences that no program tells
-TRAIN_SHARE = 0.15  # of the other sentences: in training patterns, with words old and new
+FACT_SHARE = 0.04  # of all knowledge: what single words mean
+UNCLEAR_SHARE = 0.06  # sentences that no program tells
+TRAIN_SHARE = 0.2  # of the other sentences: in training patterns, with words old and new
 OTHER_SHARE = 0.4  # of nouns, and of colours, that no grid holds
 ANY_SHARE = 0.15  # of things without a colour
-_KIND_SHARES = (0.22, 0.2, 0.14, 0.3, 0.14)  # of goals, by kind
+_KIND_SHARES = (0.16, 0.14, 0.08, 0.44, 0.18)  # of goals, by kind
 _FRAMES = {
-    "request": (*("<deed>",) * 5, *("<opener> <deed>",) * 3, *("<other>",) * 9),
+    "request": (*("<deed>",) * 6, *("<opener> <deed>",) * 2, *("<other>",) * 6),
     "opener": (
         *("please", "now", "try to", "you should", "you have to", "I want you to", "your task :"),
         *("the goal is to", "can you", "next ,", "quickly", "carefully"),
