@@ -17,7 +17,7 @@ from offline_rl.distillation import DistillationConfig
 from offline_rl.imitation import ImitationConfig
 
 SMALL_BASE = BaseModelSettings(  # 0.7 M parameters: learns to act and to read in minutes
-    knowledge_pairs=16_000,
+    knowledge_pairs=30_000,
     primer=PrimerConfig(hidden=128, layers=3, heads=4, batch_tokens=1024),
 )
 FULL_BASE = replace(SMALL_BASE, knowledge_pairs=40_000)
