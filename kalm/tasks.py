@@ -93,10 +93,10 @@ class RolloutSet:
         fresh = held[1:].any(0) & ~held[0]
         return [(int(goal), int(held[1:, goal].argmax()) + 1) for goal in np.flatnonzero(fresh)]
 
-    def achieved(self, index: int, first: int, end: int) -> np.ndarray:
-        """Goals that hold in state `end` and did not hold in state `first`."""
+    def reached_last(self, index: int, first: int, end: int) -> np.ndarray:
+        """Goals that state `end` is the first to meet of states `first` to `end`."""
         held = self.held[index]
-        return np.flatnonzero(held[end] & ~held[first])
+        return np.flatnonzero(held[end] & ~held[first:end].any(0))
 
 
 def training_sentences(world: World) -> list[str]:
@@ -150,8 +150,8 @@ class TaskStream:
         prompt, encode: words to token ids, with and without a beginning-of-text token.
         max_steps: longest stretch of a rollout in one sample.
         dynamics_steps: longest stretch in a dynamics sample; 1 in the paper.
-        explained_goals: most goals that an explanation names, in any order, so that the
-            likeliest words name the surest ones; 1 in the paper.
+        explained_goals: most goals that an explanation names, of those that the last step
+            reached; 1 in the paper.
         """
         self.rollouts, self.knowledge, self.layout = rollouts, knowledge, layout
         self.prompt, self.encode, self.end_token = prompt, encode, end_token
@@ -228,8 +228,7 @@ class TaskStream:
         observations = episode.observations[first : end + 1]
         if task == "consequence":
             return self._consequence(self._words(goal, rng), observations)
-        achieved = rng.permutation(self.rollouts.achieved(index, first, end))
-        goals = achieved[: self.explained_goals]
+        goals = self.rollouts.reached_last(index, first, end)[: self.explained_goals]
         plain = [self.rollouts.goals[self.rollouts.specs[goal]][0] for goal in goals]
         question = explanation_question(
             *(self.layout, self.prompt, self.encode, observations, episode.actions[first:end]),

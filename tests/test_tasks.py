@@ -86,7 +86,7 @@ def test_an_answer_is_predicted_word_by_word_to_its_end_and_its_question_is_not(
         assert (packed.stop == UNKNOWN).all()
 
 
-def test_an_explanation_names_the_training_goals_that_the_rollout_achieved() -> None:
+def test_an_explanation_names_the_training_goals_that_the_last_step_reached() -> None:
     goals = {goal.text: goal.spec for goal in toy().goals("train")}
     first_texts = {spec: text for text, spec in reversed(goals.items())}
     several = 0
@@ -100,11 +100,10 @@ def test_an_explanation_names_the_training_goals_that_the_rollout_achieved() -> 
         reached = [
             text
             for text in first_texts.values()
-            for held in (holds(text, states, still),)
-            if held[-1] and not held[0]
+            if holds(text, states, still) == [False] * (len(states) - 1) + [True]
         ]
-        assert set(named) == set(reached)
-        assert len(named) == len(reached)
+        assert set(named) <= set(reached)
+        assert len(named) == min(len(reached), 4)
         several += len(named) > 1
     assert several
 
@@ -205,7 +204,7 @@ def test_a_generated_stretch_ends_where_its_goal_comes_to_hold_or_before() -> No
 
 
 @pytest.mark.parametrize("task", ["explanation", "consequence"])
-def test_hindsight_goals_hold_at_the_end_and_did_not_at_the_start(task: str) -> None:
+def test_hindsight_goals_hold_at_the_end_and_not_before(task: str) -> None:
     goals = {goal.text for goal in toy().goals("train")}
     stream = task_stream(MODEL, only=task)
     checked = 0
@@ -219,8 +218,7 @@ def test_hindsight_goals_hold_at_the_end_and_did_not_at_the_start(task: str) -> 
             assert np.array_equal(states[-1], states[-2])
             states = states[:-1]
         held = holds(text, states, np.zeros(len(states) - 1, np.int64))
-        assert held[-1]
-        assert not (held[0] if task == "explanation" else any(held[:-1]))
+        assert held == [False] * (len(states) - 1) + [True]
         checked += 1
     assert checked > 15
 
