@@ -43,15 +43,6 @@ _MATTER_WORDS = {
 }
 _ROLE_WORDS = {Role.NONE: "", Role.OBJECT: " object", Role.LOCATION: " location"}
 _HANDS_WORDS = {Hands.EMPTY: "empty", Hands.OBJECT: "object", Hands.THING: "thing"}
-_NUMBERS = " ".join(str(number) for number in range(100))
-VOCABULARY = (  # texts with every word of every form, for tokenizers of whole words
-    *(relation.replace("_", " ") for relation in RELATIONS),
-    " object location hands empty thing things ahead behind left right free wall walls beside",
-    " box doors open closed locked position right down left up",
-    f" {_NUMBERS} ({_NUMBERS.replace(' ', ' (')}",
-    f"Goal: {raw_text(make_layout('room', 0).state, make_layout('room', 0).shape)}",
-    " inner walls none Ball Box Door Key",
-)
 _Places = Callable[[np.ndarray], list[list[str]]]  # cells (N, K) to words, NOWHERE left out
 
 
@@ -91,6 +82,19 @@ def abstract_text(
     if form == ROLES_ABSOLUTE:
         return _told(relations, rows, lambda cells: _tiles(cells, shape), _poses(states))
     return _told(relations, rows, lambda cells: _steps(cells, states, shape), _walls(rows, states))
+
+
+def vocabulary() -> list[str]:
+    """Texts with every word of every form, for tokenizers of whole words."""
+    numbers = " ".join(str(number) for number in range(100))
+    layout = make_layout("room", 0)
+    return [
+        *(relation.replace("_", " ") for relation in RELATIONS),
+        " object location hands empty thing things ahead behind left right free wall walls beside",
+        " box doors open closed locked position right down left up",
+        f" {numbers} ({numbers.replace(' ', ' (')}",
+        f"Goal:\n{raw_text(layout.state, layout.shape)}\nBall\nBox\nDoor\nKey",
+    ]
 
 
 def rowwise_roles(programs: Sequence[Program], states: np.ndarray, shape: GridShape) -> Roles:

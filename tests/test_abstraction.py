@@ -1,5 +1,7 @@
 """States as a goal sees them: texts worked by hand, and labels that survive the abstraction."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from envs.babyai.cells import (
     BALL,
     BOX,
     CLOSED,
+    COLORS,
     DOOR,
     EMPTY,
     KEY,
@@ -21,8 +24,16 @@ from envs.babyai.goals import ANY
 from envs.babyai.simulator import DROP, PICKUP, TOGGLE
 from envs.babyai.states import DIRECTION, X, Y
 from imagination.abstract_rows import AbstractRows, Hands, Matter, Role, abstract_rows
-from imagination.abstraction import FORMS, RAW, ROLES_ABSOLUTE, abstract_text, rowwise_roles
+from imagination.abstraction import (
+    FORMS,
+    RAW,
+    ROLES_ABSOLUTE,
+    abstract_text,
+    rowwise_roles,
+    vocabulary,
+)
 from imagination.programs import Program, program_labels, program_roles
+from kalm.tokenizer import build_tokenizer, encode
 from tests.grid_samples import grid_state, random_steps
 
 RED, GREEN, BLUE = range(3)
@@ -204,3 +215,14 @@ def test_states_of_several_goals_are_seen_each_by_its_own() -> None:
         ]
         assert abstract_text(goals, before, shape, form) == alone
     assert rowwise_roles([], before[:0], shape).goal_objects.shape == (0, shape.num_cells)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_word_of_every_form_has_a_token_of_its_own(form: str) -> None:
+    colors = f" {' '.join(COLORS)}"  # the base model knows them from goals
+    tokenizer = build_tokenizer([*vocabulary(), colors])
+    states, _, _, shape = random_steps("rooms_2x2", range(2), 3)
+    goals = [PROGRAMS[row % len(PROGRAMS)] for row in range(len(states))]
+    for text in abstract_text(goals, states, shape, form):
+        words = re.findall(r" ?[A-Za-z]+| ?[0-9]+", text.split("\n", 1)[-1])
+        assert [word for word in words if len(encode(tokenizer, word)) > 1] == []

@@ -79,7 +79,7 @@ def base_text_model(folder: Path, settings: BaseModelSettings) -> "TextModel":
 def _prime(run: Run, settings: ReadSettings) -> None:
     from envs.babyai.knowledge import knowledge
     from envs.babyai.simulator import ACTION_NAMES
-    from imagination.abstraction import VOCABULARY
+    from imagination.abstraction import vocabulary
     from kalm.primer import build_base_model
 
     sentences = list(dict.fromkeys(_training_texts(run)))
@@ -92,7 +92,7 @@ def _prime(run: Run, settings: ReadSettings) -> None:
             sentences,
             settings.base.primer,
             seed=settings.seed,
-            vocabulary=[*VOCABULARY, *ACTION_NAMES],
+            vocabulary=[*vocabulary(), *ACTION_NAMES],
             on_progress=lambda step, steps, loss: advance(step),
         )
 
