@@ -15,7 +15,8 @@ import tyro
 from envs import make_world
 from envs.files import require_free_space
 from experiments.babyai.pipeline import GridPreset, run_stages
-from experiments.babyai.presets import GRID_PRESETS
+from experiments.babyai.presets import GRID_PRESETS, SUITES
+from experiments.babyai.suite import GridSuite, publish_suite
 from experiments.collect import collect_stage
 from experiments.evaluate import evaluate_stage
 from experiments.folders import REFERENCES, open_run
@@ -55,7 +56,19 @@ class GridCommand(RunOptions):
     preset: Annotated[GridPreset, tyro.conf.arg(name="")]
 
 
-ALL_PRESETS: dict[str, Callable[[], Preset | GridPreset]] = {**PRESETS, **GRID_PRESETS}
+@dataclass(frozen=True, kw_only=True)
+class SuiteCommand(RunOptions):
+    """Runs several presets one after the other; any setting of them may be changed."""
+
+    preset: Annotated[GridSuite, tyro.conf.arg(name="")]
+
+
+AnyPreset = TypeVar("AnyPreset", bound=Preset | GridPreset)
+ALL_PRESETS: dict[str, Callable[[], Preset | GridPreset | GridSuite]] = {
+    **PRESETS,
+    **GRID_PRESETS,
+    **SUITES,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,16 +81,39 @@ def main(arguments: Sequence[str]) -> int:
     name = arguments[0]
     require_known("preset", name, ALL_PRESETS)
     preset = ALL_PRESETS[name]()
-    default: Command | GridCommand = (
-        Command(preset=preset) if isinstance(preset, Preset) else GridCommand(preset=preset)
-    )
+    default = _default(preset)
     command = tyro.cli(
         type(default), default=default, args=list(arguments[1:]), prog=f"kalm run {name}"
     )
     folder = command.run_folder or Path("runs") / name
     words = command_line("run", arguments)
-    run_pipeline(command.preset, folder, words, command.wandb, overwrite=command.overwrite)
+    if isinstance(command.preset, GridSuite):
+        run_suite(command.preset, folder, words, command.wandb, overwrite=command.overwrite)
+    else:
+        run_pipeline(command.preset, folder, words, command.wandb, overwrite=command.overwrite)
     return 0
+
+
+def _default(preset: Preset | GridPreset | GridSuite) -> Command | GridCommand | SuiteCommand:
+    """The command that runs `preset` unchanged."""
+    if isinstance(preset, Preset):
+        return Command(preset=preset)
+    return (
+        GridCommand(preset=preset)
+        if isinstance(preset, GridPreset)
+        else SuiteCommand(preset=preset)
+    )
+
+
+def run_suite(
+    suite: GridSuite, folder: Path, command: str, wandb: WandbConfig, *, overwrite: bool = False
+) -> Results:
+    """Every part of `suite` in a folder of its own, then the results of all parts in `folder`."""
+    found = {
+        name: run_pipeline(preset, folder / name, command, wandb, overwrite=overwrite)
+        for name, preset in suite.parts.items()
+    }
+    return publish_suite(folder, found)
 
 
 def run_pipeline(
@@ -138,9 +174,6 @@ def run_seed(
         wanted = preset.evaluate.references and _lacks_references(folder, run)
         evaluate = replace(preset.evaluate, references=wanted)
         evaluate_stage(run, evaluate, command, overwrite=overwrite)
-
-
-AnyPreset = TypeVar("AnyPreset", bound=Preset | GridPreset)
 
 
 def with_seed(preset: AnyPreset, seed: int) -> AnyPreset:

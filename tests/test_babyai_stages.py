@@ -16,8 +16,9 @@ from experiments.babyai.distil import DistilSettings, training_texts
 from experiments.babyai.evaluate import GridEvaluateSettings
 from experiments.babyai.folders import GOALS, NEW_GRIDS, Arm, grid_world, new_worlds
 from experiments.babyai.pipeline import GridPreset
-from experiments.babyai.presets import GRID_PRESETS
+from experiments.babyai.presets import GRID_PRESETS, SUITES
 from experiments.babyai.read import ReadSettings
+from experiments.babyai.suite import publish_suite
 from experiments.babyai.tune import TuneSettings
 from experiments.folders import open_run
 from experiments.ground import BaseModelSettings
@@ -210,3 +211,17 @@ def test_tasks_are_the_same_for_every_training_seed(finished: tuple[Path, Result
     for mine, theirs in zip(first, second, strict=True):
         assert [task.goal for task in mine.tasks] == [task.goal for task in theirs.tasks]
         np.testing.assert_array_equal(mine.tasks[0].start, theirs.tasks[0].start)
+
+
+def test_a_suite_has_one_table_over_its_parts(
+    finished: tuple[Path, Results], tmp_path: Path
+) -> None:
+    results = finished[1]
+    joined = publish_suite(tmp_path / "all", {"room": results, "trio": results})
+    assert len(joined.rows) == 2 * len(results.rows)
+    assert {row.level for row in joined.rows} == {
+        f"{part}: {row.level}" for part in ("room", "trio") for row in results.rows
+    }
+    assert load_results(tmp_path / "all" / "results.json") == joined
+    suite = replace(SUITES["babyai_cpu"](), seeds=(4,))
+    assert {part.seeds for part in suite.parts.values()} == {(4,)}

@@ -9,6 +9,7 @@ from experiments.babyai.distil import DistilSettings
 from experiments.babyai.evaluate import GridEvaluateSettings
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.read import ReadSettings
+from experiments.babyai.suite import GridSuite
 from experiments.babyai.tune import TuneSettings
 from experiments.ground import BaseModelSettings
 from kalm.finetune import FinetuneConfig
@@ -119,6 +120,12 @@ def babyai_trio() -> GridPreset:
     )
 
 
+def babyai_cpu() -> GridSuite:
+    """The published CPU result: one room, four rooms, nine rooms and the trio, three seeds."""
+    return GridSuite(babyai_room(), babyai_2x2(), babyai_synth(), babyai_trio())
+
+
+SUITES: dict[str, Callable[[], GridSuite]] = {"babyai_cpu": babyai_cpu}
 GRID_PRESETS: dict[str, Callable[[], GridPreset]] = {
     "babyai_demo": babyai_demo,
     "babyai_room": babyai_room,
