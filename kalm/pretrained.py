@@ -25,6 +25,7 @@ from kalm.text_model import TextModel
 GROUNDED, TEXT = "grounded.json", "text_model.json"
 HEADS, HASHES = "heads.safetensors", "hashes.json"
 ADAPTER = "adapter_model.safetensors"
+_PLACES = {"base_model", "base_model_name_or_path"}  # settings that say where a base model lies
 REVISION = re.compile(r"[0-9a-f]{40}")
 
 
@@ -161,8 +162,18 @@ def _own_description(model: LanguageModel) -> dict[str, Any]:
 
 
 def model_hash(folder: Path) -> str:
-    """A short hash of a saved model: the weights' hashes, not their names' order."""
-    return sha256_file(Path(folder) / HASHES)[:16]
+    """A short hash of a saved model: weights, words and settings, not where its base model lies.
+
+    What a model imagines is keyed by it, so that a run is the same in any folder.
+    """
+    folder = Path(folder)
+    hashes = json.loads((folder / HASHES).read_text())
+    told = {name: digest for name, digest in hashes.items() if not name.endswith(".md")}
+    for name in sorted(name for name in told if name.endswith(".json")):
+        content = json.loads((folder / name).read_text())
+        if isinstance(content, dict) and not _PLACES.isdisjoint(content):
+            told[name] = {key: value for key, value in content.items() if key not in _PLACES}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def verify_model(folder: Path) -> list[str]:

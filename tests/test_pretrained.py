@@ -122,6 +122,19 @@ def test_the_hash_of_a_model_names_its_weights(tmp_path: Path) -> None:
     assert one != other
 
 
+def test_the_hash_of_a_model_does_not_depend_on_where_its_base_model_lies(tmp_path: Path) -> None:
+    bases = [save_base(tmp_path / name) for name in ("here", "there")]
+    whole = [saved(grounded(), tmp_path / f"whole-{b.name}", str(b)) for b in bases]
+    adapters = [saved(adapted(b), tmp_path / f"adapter-{b.name}", str(b)) for b in bases]
+    for one, other in (whole, adapters):
+        assert (one / "hashes.json").read_text() != (other / "hashes.json").read_text()
+        assert model_hash(one) == model_hash(other)
+    changed = json.loads((whole[0] / "grounded.json").read_text())
+    changed["config"]["state_weight"] += 1.0
+    (whole[0] / "grounded.json").write_text(json.dumps(changed))
+    assert model_hash(whole[0]) != model_hash(whole[1])
+
+
 # ------------------------------------------------------------------------- refused folders
 
 
