@@ -105,7 +105,7 @@ def ground_stage(run: Run, settings: GroundSettings, command: str, *, overwrite:
                 (BASE_MODEL,),
             ),
             lambda: _prime(run, settings),
-            lambda: _base_problems(run.folder / BASE_MODEL),
+            lambda: base_model_problems(run.folder / BASE_MODEL),
             overwrite=overwrite,
         )
         needs = ("collect", "base-model")
@@ -163,11 +163,23 @@ def _knowledge(world: World, count: int, seed: int) -> list[tuple[str, str]]:
 
 
 def _prime(run: Run, settings: GroundSettings) -> None:
+    world, _ = real_data(run.folder)
+    sentences = [goal.text for goal in world.goals(world.levels[0])]
+    pairs = _knowledge(world, settings.base.knowledge_pairs, settings.seed)
+    prime_base_model(run, settings.base, pairs, sentences, settings.seed)
+
+
+def prime_base_model(
+    run: Run,
+    settings: BaseModelSettings,
+    pairs: list[tuple[str, str]],
+    sentences: Sequence[str],
+    seed: int,
+    vocabulary: Sequence[str] = (),
+) -> None:
+    """Makes the embedded base model of a run and logs its loss; arguments as of the primer."""
     from kalm.primer import build_base_model
 
-    world, _ = real_data(run.folder)
-    sentences = list(dict.fromkeys(goal.text for goal in world.goals(world.levels[0])))
-    pairs = _knowledge(world, settings.base.knowledge_pairs, settings.seed)
     run.rewind("base-model", -1)
     with progress("priming the base model", 0, "steps") as advance:
 
@@ -179,14 +191,16 @@ def _prime(run: Run, settings: GroundSettings) -> None:
         build_base_model(
             run.folder / BASE_MODEL,
             pairs,
-            sentences,
-            settings.base.primer,
-            seed=settings.seed,
+            list(dict.fromkeys(sentences)),
+            settings.primer,
+            seed=seed,
+            vocabulary=vocabulary,
             on_progress=on_progress,
         )
 
 
-def _base_problems(folder: Path) -> list[str]:
+def base_model_problems(folder: Path) -> list[str]:
+    """What is missing of a primed base model."""
     return [] if (folder / "config.json").is_file() else [f"{folder} is missing."]
 
 

@@ -164,8 +164,11 @@ def run_seed(
     mirror = replace(wandb, group=wandb.group or folder.name)
     with open_run(folder / f"seed-{seed}", "run", preset, command, mirror) as run:
         if isinstance(preset, GridPreset):
-            lacking = _lacks_references(folder, run)
-            run_stages(preset, run, command, overwrite=overwrite, with_references=lacking)
+            run_stages(
+                *(preset, run, command),
+                overwrite=overwrite,
+                lacks_references=lambda: _lacks_references(folder, run),
+            )
             return
         collect_stage(run, preset.collect, command, overwrite=overwrite)
         ground_stage(run, preset.ground, command, overwrite=overwrite)

@@ -1,5 +1,6 @@
 """The whole of TEDUO on BabyAI, read top to bottom: rows, goals, plans, models, success."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from experiments.babyai.audit import audit_stage
@@ -43,9 +44,18 @@ class GridPreset:
 
 
 def run_stages(
-    preset: GridPreset, run: Run, command: str, *, overwrite: bool, with_references: bool
+    preset: GridPreset,
+    run: Run,
+    command: str,
+    *,
+    overwrite: bool,
+    lacks_references: Callable[[], bool],
 ) -> None:
-    """One seed from nothing to the success of its agents."""
+    """One seed from nothing to the success of its agents.
+
+    Args:
+        lacks_references: asked when they are due, as seeds may run side by side.
+    """
     collect_stage(run, preset.collect, command, overwrite=overwrite)
     read_stage(run, preset.read, overwrite=overwrite)
     audit_stage(run, preset.arms[0], overwrite=overwrite)
@@ -59,5 +69,5 @@ def run_stages(
         preset.arms,
         preset.baselines,
         overwrite=overwrite,
-        with_references=with_references,
+        with_references=lacks_references(),
     )

@@ -9,7 +9,14 @@ import numpy as np
 
 from experiments.babyai.folders import COLLECT, GOALS, grid_world, training_goals
 from experiments.folders import BASE_MODEL, whole_json
-from experiments.ground import EMBEDDED, BaseModelSettings, check_base_model, torch_device
+from experiments.ground import (
+    EMBEDDED,
+    BaseModelSettings,
+    base_model_problems,
+    check_base_model,
+    prime_base_model,
+    torch_device,
+)
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -40,7 +47,7 @@ def read_stage(run: Run, settings: ReadSettings, *, overwrite: bool) -> None:
             run,
             Stage("base-model", settings, needs, (BASE_MODEL,)),
             lambda: _prime(run, settings),
-            lambda: _base_problems(run.folder / BASE_MODEL),
+            lambda: base_model_problems(run.folder / BASE_MODEL),
             overwrite=overwrite,
         )
         needs = (COLLECT, "base-model")
@@ -80,25 +87,11 @@ def _prime(run: Run, settings: ReadSettings) -> None:
     from envs.babyai.knowledge import knowledge
     from envs.babyai.simulator import ACTION_NAMES
     from imagination.abstraction import vocabulary
-    from kalm.primer import build_base_model
 
-    sentences = list(dict.fromkeys(_training_texts(run)))
     rng = np.random.default_rng([settings.seed, KNOWLEDGE_KEY])
     pairs = knowledge(settings.base.knowledge_pairs, rng, grid_world(run.folder).design)
-    with progress("priming the base model", 0, "steps") as advance:
-        build_base_model(
-            run.folder / BASE_MODEL,
-            pairs,
-            sentences,
-            settings.base.primer,
-            seed=settings.seed,
-            vocabulary=[*vocabulary(), *ACTION_NAMES],
-            on_progress=lambda step, steps, loss: advance(step),
-        )
-
-
-def _base_problems(folder: Path) -> list[str]:
-    return [] if (folder / "config.json").is_file() else [f"{folder} is missing."]
+    words = [*vocabulary(), *ACTION_NAMES]
+    prime_base_model(run, settings.base, pairs, _training_texts(run), settings.seed, words)
 
 
 def _training_texts(run: Run) -> list[str]:
