@@ -9,6 +9,7 @@ from envs.episode import Episode
 from envs.store import EpisodeStore
 from envs.world import World
 from experiments.contestants import PROTOCOL_MARK
+from experiments.films import PushFilm
 from experiments.folders import EVALUATION, REFERENCES, WATCHED, imagined_folder
 from experiments.pool import protocols
 from experiments.report import Clip, Comparison, Gallery
@@ -48,8 +49,10 @@ def make_clip(world: World, episode: Episode, title: str) -> Clip:
         title=title,
         source=episode.source,
         outcome=outcome,
-        frames=np.asarray(world.positions(observations)),
-        strokes=np.asarray(world.strokes(observations[:-1], actions)),
+        film=PushFilm(
+            np.asarray(world.positions(observations)),
+            np.asarray(world.strokes(observations[:-1], actions)),
+        ),
         reason=reason,
     )
 

@@ -13,6 +13,9 @@ ROLE_COLORS = {
     "real": "#64748b",
     "model": "#7c3aed",
     "reference": "#b3aca0",
+    "distilled": "#0f766e",
+    "labelled": "#64748b",
+    "solver": "#7c3aed",
 }
 
 

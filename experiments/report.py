@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from envs.world import Scene
+from experiments.films import Film
 from experiments.results import Results, write_text
 
 OUTCOMES = ("accepted", "rejected", "reached", "missed")
@@ -22,19 +21,13 @@ class Clip:
     title: str  # who made it, such as "imagined" or "real-only/cql"
     source: str  # "imagined" or "real"
     outcome: str  # one of OUTCOMES
-    frames: np.ndarray  # (T + 1, N, 2) float, entity centres in world units
-    strokes: np.ndarray  # (T, 4) float, a segment x0, y0, x1, y1 for each action
-    reason: str = ""  # why a rejected rollout was rejected
+    film: Film  # what is seen
+    reason: str = ""  # more on the outcome, such as why a rejected rollout was rejected
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
             raise ValueError(
                 f"Expected an outcome among {', '.join(OUTCOMES)}, got `{self.outcome}`."
-            )
-        if len(self.frames) != len(self.strokes) + 1:
-            raise ValueError(
-                f"Expected {len(self.strokes) + 1} frames for {len(self.strokes)} strokes, "
-                f"got {len(self.frames)}. Keep the final frame."
             )
 
 
@@ -45,6 +38,7 @@ class Comparison:
     goal: str
     level: str
     clips: tuple[Clip, ...]
+    reading: str = ""  # what the goal was read as, where it was
 
 
 @dataclass(frozen=True)
@@ -68,16 +62,43 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class NumberTable:
+    """A table in words, as it is shown."""
+
+    caption: str
+    header: tuple[str, ...]  # of the columns, that of the rows' names first
+    rows: tuple[tuple[str, ...], ...]  # a name and its cells each
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(
+                    f"Expected {len(self.header)} cells in a row of `{self.caption}`, got {row}."
+                )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report that only some runs have."""
+
+    title: str
+    note: str = ""
+    tables: tuple[NumberTable, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)  # words -> path from the page
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything a report shows."""
 
     title: str
     results: Results
-    scene: Scene | None = None  # None where a world cannot be drawn: no animations then
+    scene: Scene | None = None  # how pushes are drawn; None where none are shown
     galleries: tuple[Gallery, ...] = ()
     grounding_charts: tuple[Chart, ...] = ()
     agent_charts: tuple[Chart, ...] = ()
     level_notes: Mapping[str, str] = field(default_factory=dict)  # what a level asks for
+    sections: tuple[Section, ...] = ()  # after the tables of results
 
 
 def write_report(data: ReportData, path: Path) -> Path:

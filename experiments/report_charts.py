@@ -14,13 +14,20 @@ BAR_WIDTH = 270
 VALUE_WIDTH = 62
 
 
+ROLES = {  # the group that an agent is coloured by, by the beginning of its name
+    "real+imagined": "imagined",
+    "real-only": "real",
+    **dict.fromkeys(("planner", "lm", "language-model"), "model"),
+    "teduo": "distilled",
+    **dict.fromkeys(("cloning/", "gru/", "cql/"), "labelled"),
+    "solver/": "solver",
+}
+
+
 def agent_role(agent: str) -> str:
-    """The group that an agent is coloured by: imagined, real, model or reference."""
-    if agent.startswith("real+imagined"):
-        return "imagined"
-    if agent.startswith("real-only"):
-        return "real"
-    return "model" if agent.startswith(("planner", "lm", "language-model")) else "reference"
+    """One of the values of `ROLES`, or "reference"."""
+    found = (role for beginning, role in ROLES.items() if agent.startswith(beginning))
+    return next(found, "reference")
 
 
 def bars(rows: Sequence[Row]) -> str:

@@ -1,22 +1,18 @@
 """The HTML of a report: sections in reading order, all text escaped, no outside address."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
-from typing import Any
 
-import numpy as np
-
-from experiments.measures import label, ordered, shown
+from experiments.measures import label, shown
 from experiments.progress import clock
-from experiments.report import Chart, Clip, Comparison, ReportData, headline
-from experiments.report_charts import bars, lines
+from experiments.report import Chart, ReportData, headline
+from experiments.report_charts import agent_role, bars, lines
+from experiments.report_tables import fidelity_table, result_tables, section_body
+from experiments.report_watch import payload, watch
 from experiments.results import Results, Row
 from experiments.table import (
     PROTOCOL_NAMES,
-    agent_label,
-    cell,
     column_label,
     kind_columns,
     level_columns,
@@ -24,18 +20,16 @@ from experiments.table import (
 
 # The browser itself refuses every request, whatever a goal's text contains.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-OUTCOME_WORDS = {
-    "accepted": "accepted",
-    "rejected": "rejected",
-    "reached": "goal reached",
-    "missed": "goal not reached",
-}
 ROLE_WORDS = {
     "imagined": "real + imagined rollouts",
     "real": "real rollouts only",
     "model": "the language model acts or plans",
     "reference": "reference",
+    "distilled": "plans from unlabelled rows, distilled into the language model",
+    "labelled": "trained on the same rows by other means",
+    "solver": "plans on the table of the rows alone",
 }
+SCRIPTS = ("report_drawings.js", "report_page.js")
 
 
 def render_page(data: ReportData) -> str:
@@ -43,9 +37,10 @@ def render_page(data: ReportData) -> str:
     sections = [
         ("Result", _headline(data)),
         ("Success by level", _levels(data)),
-        ("Watch", _watch(data)),
-        ("All numbers", _tables(data.results)),
-        ("Are imagined rollouts like real ones?", _fidelity(data.results)),
+        ("Watch", watch(data)),
+        ("All numbers", result_tables(data.results)),
+        *((section.title, section_body(section)) for section in data.sections),
+        ("Are imagined rollouts like real ones?", fidelity_table(data.results)),
         ("Learning curves", _curves(data)),
         ("How it was made", _making(data.results)),
     ]
@@ -68,8 +63,8 @@ def render_page(data: ReportData) -> str:
         f"<header><h1>{escape(data.title)}</h1><nav>{navigation}</nav>"
         '<button id="theme" type="button" aria-label="Switch between light and dark">◐</button>'
         f"</header><main>{body}</main>"
-        f'<script type="application/json" id="clips">{_payload(data)}</script>'
-        f"<script>{_asset('report_page.js')}</script></body></html>\n"
+        f'<script type="application/json" id="clips">{payload(data)}</script>'
+        f"<script>{''.join(map(_asset, SCRIPTS))}</script></body></html>\n"
     )
 
 
@@ -102,8 +97,13 @@ def _headline(data: ReportData) -> str:
 
 def _levels(data: ReportData) -> str:
     results = data.results
+    if not results.rows:
+        return ""
+    roles = {agent_role(row.agent) for row in results.rows}
     legend = "".join(
-        f'<li class="role-{role}"><i></i>{words}</li>' for role, words in ROLE_WORDS.items()
+        f'<li class="role-{role}"><i></i>{words}</li>'
+        for role, words in ROLE_WORDS.items()
+        if role in roles
     )
     strict = (
         "<li>strict: no sentence of an evaluation goal was imagined</li>"
@@ -134,143 +134,11 @@ def _panel(rows: list[Row], column: tuple[str, str], notes: Mapping[str, str]) -
     )
 
 
-def _tables(results: Results) -> str:
-    page = ""
-    for columns, caption in (
-        (level_columns(results), "Success in per cent with 95 % intervals"),
-        (kind_columns(results), "By kind of goal"),
-    ):
-        if columns:
-            page += _table(results, columns, caption)
-    return page
-
-
-def _table(results: Results, columns: list[tuple[str, str]], caption: str) -> str:
-    found = {(row.agent, row.protocol, row.level, row.kind): row for row in results.rows}
-    best = {column: max(row.success for row in results.select(*column)) for column in columns}
-    head = "".join(f'<th scope="col">{escape(column_label(*column))}</th>' for column in columns)
-    body = ""
-    for agent, protocol in results.agents:
-        rows = [found.get((agent, protocol, *column)) for column in columns]
-        if any(rows):
-            cells = "".join(
-                _cell(row, best[column]) for row, column in zip(rows, columns, strict=True)
-            )
-            body += f'<tr><th scope="row">{escape(agent_label(agent, protocol))}</th>{cells}</tr>'
-    return (
-        f'<div class="scroll" tabindex="0"><table><caption>{caption}</caption>'
-        f'<thead><tr><th scope="col">agent</th>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
-
-
-def _cell(row: Row | None, best: float) -> str:
-    if row is None:
-        return "<td>-</td>"
-    success, interval = cell(row).split(" ", 1)
-    mark = ' class="best"' if row.success == best else ""
-    return f"<td{mark}>{success} <small>{interval}</small></td>"
-
-
-def _watch(data: ReportData) -> str:
-    galleries = [gallery for gallery in data.galleries if gallery.comparisons]
-    if data.scene is None or not galleries:
-        return ""
-    controls = (
-        '<div class="controls"><button id="play-all" type="button">Play all</button>'
-        '<label>Speed <select id="speed"><option value="0.5">0.5&times;</option>'
-        '<option value="1" selected>1&times;</option><option value="2">2&times;</option>'
-        '<option value="4">4&times;</option></select></label>'
-        '<span class="hint">The arrow is the push; pale tracks show where a ball has been.'
-        "</span></div>"
-    )
-    page, number = controls, 0
-    for gallery in galleries:
-        cards = ""
-        for comparison in gallery.comparisons:
-            cards += _player(comparison, number)
-            number += 1
-        page += f"<h3>{escape(gallery.title)}</h3><p>{escape(gallery.note)}</p>"
-        page += f'<div class="players">{cards}</div>'
-    return page
-
-
-def _player(comparison: Comparison, number: int) -> str:
-    clips = "".join(_clip(clip) for clip in comparison.clips)
-    wide = " wide" if len(comparison.clips) > 1 else ""
-    last = max(len(clip.strokes) for clip in comparison.clips)
-    goal = escape(comparison.goal)
-    return (
-        f'<article class="player{wide}" data-player="{number}" data-frame="0">'
-        f'<h4><q>{goal}</q> <span class="level">{escape(comparison.level)}</span></h4>'
-        f'<div class="clips">{clips}</div><div class="controls">'
-        f'<button type="button" class="play" aria-label="Play or pause: {goal}">▶</button>'
-        f'<input type="range" min="0" max="{last}" value="0" step="1" aria-label="Step">'
-        f"<output>0 / {last}</output></div></article>"
-    )
-
-
-def _clip(clip: Clip) -> str:
-    reason = f": {clip.reason}" if clip.reason else ""
-    steps = len(clip.strokes)
-    word = OUTCOME_WORDS[clip.outcome]
-    return (
-        f'<figure><canvas role="img" aria-label="{escape(clip.title)}, {word}, {steps} steps">'
-        f"</canvas><figcaption>{escape(clip.title)} "
-        f'<span class="badge {clip.outcome}">{escape(word + reason)}</span></figcaption></figure>'
-    )
-
-
-def _payload(data: ReportData) -> str:
-    """Scene and clips as JSON that cannot end its script element."""
-    scene = data.scene
-    content: dict[str, Any] = {"scene": None, "players": []}
-    if scene is not None:
-        content["scene"] = {
-            "bounds": scene.bounds,
-            "walls": scene.walls,
-            "radius": scene.radius,
-            "colors": scene.colors,
-        }
-        content["players"] = [
-            [_clip_data(clip) for clip in comparison.clips]
-            for gallery in data.galleries
-            for comparison in gallery.comparisons
-        ]
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def _clip_data(clip: Clip) -> dict[str, Any]:
-    return {
-        "frames": np.round(clip.frames.astype(np.float64), 3).tolist(),
-        "strokes": np.round(clip.strokes.astype(np.float64), 3).tolist(),
-    }
-
-
-def _fidelity(results: Results) -> str:
-    if not results.fidelity:
-        return ""
-    sources = list(dict.fromkeys(name for row in results.fidelity.values() for name in row))
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in sources)
-    body = ""
-    for measure in ordered(results.fidelity):
-        values = results.fidelity[measure]
-        cells = "".join(
-            f"<td>{shown(measure, values[name]) if name in values else '-'}</td>"
-            for name in sources
-        )
-        body += f'<tr><th scope="row">{escape(label(measure))}</th>{cells}</tr>'
-    return (
-        '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">measure</th>'
-        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
 def _curves(data: ReportData) -> str:
     page = ""
     for title, charts in (
-        ("Grounding the language model", data.grounding_charts),
-        ("Training the agents", data.agent_charts),
+        ("The language model", data.grounding_charts),
+        ("Agents", data.agent_charts),
     ):
         if charts:
             panels = "".join(_chart(chart) for chart in charts)

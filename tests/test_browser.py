@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from envs.world import Scene
+from experiments.films import PushFilm
 from experiments.report import Clip, Comparison, Gallery, ReportData, write_report
 from experiments.results import Results
 
@@ -32,8 +33,9 @@ def make_report() -> ReportData:
     """One disc that moves right in three steps, and the same rollout once more beside it."""
     frames = np.zeros((4, 1, 2), np.float32)
     frames[:, 0, 0] = [-0.6, -0.2, 0.2, 0.6]
-    accepted = Clip("imagined", "imagined", "accepted", frames, np.zeros((3, 4)))
-    rejected = Clip("imagined", "imagined", "rejected", frames, np.zeros((3, 4)), "overlap")
+    film = PushFilm(frames, np.zeros((3, 4)))
+    accepted = Clip("imagined", "imagined", "accepted", film)
+    rejected = Clip("imagined", "imagined", "rejected", film, "overlap")
     comparison = Comparison("move the red disc right", "easy", (accepted, rejected))
     scene = Scene((-1, 1, -1, 1), (-0.9, 0.9, -0.9, 0.9), 0.1, ("red",), ("#f00",))
     results = Results("toy", (), "primed from scratch", "kalm run toy", "abc")

@@ -10,6 +10,7 @@ import pytest
 
 from envs.world import Scene
 from experiments.figures import save_figure
+from experiments.films import PushFilm
 from experiments.progress import clock, progress_line
 from experiments.report import Chart, Clip, Comparison, Gallery, ReportData, headline, write_report
 from experiments.report_charts import ticks
@@ -40,7 +41,7 @@ def make_results(*rows: Row) -> Results:
 def make_clip(outcome: str = "accepted", reason: str = "", steps: int = 3) -> Clip:
     frames = np.zeros((steps + 1, 2, 2), np.float32)
     frames[:, 0, 0] = np.linspace(-0.5, 0.5, steps + 1)
-    return Clip("imagined", "imagined", outcome, frames, np.zeros((steps, 4)), reason)
+    return Clip("imagined", "imagined", outcome, PushFilm(frames, np.zeros((steps, 4))), reason)
 
 
 def make_report(goal: str = "put the red disc left of the blue one") -> ReportData:
@@ -150,7 +151,7 @@ def test_the_page_shows_numbers_outcomes_and_reasons(tmp_path: Path) -> None:
 
 def test_a_clip_without_its_final_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="Expected 4 frames for 3 strokes, got 3"):
-        Clip("a", "real", "reached", np.zeros((3, 2, 2)), np.zeros((3, 4)))
+        PushFilm(np.zeros((3, 2, 2)), np.zeros((3, 4)))
 
 
 def test_ticks_are_round_and_cover_the_data() -> None:
