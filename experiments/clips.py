@@ -1,6 +1,6 @@
 """Rollouts to watch in a report: chosen by their place in the data, never by their outcome."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from envs.store import EpisodeStore
 from envs.world import World
 from experiments.contestants import PROTOCOL_MARK
 from experiments.films import PushFilm
-from experiments.folders import EVALUATION, REFERENCES, WATCHED, imagined_folder
+from experiments.folders import EVALUATION, REFERENCES, WATCHED, imagined_folder, watched_stores
 from experiments.pool import protocols
 from experiments.report import Clip, Comparison, Gallery
 from experiments.table import agent_label
@@ -61,8 +61,7 @@ def _agents(folder: Path, world: World, algorithm: str) -> Gallery:
     """Agents on the first task of every kind, then the second, side by side; hard ones first."""
     by_task: dict[tuple[str, int], list[Episode]] = {}
     for part in (EVALUATION, REFERENCES):
-        store = folder / part / WATCHED
-        for episode in EpisodeStore(store).episodes() if store.exists() else ():
+        for episode in watched(folder / part):
             if _is_shown(str(episode.provenance["agent"]), algorithm):
                 key = (episode.level, int(episode.provenance["task"]))
                 by_task.setdefault(key, []).append(episode)
@@ -78,6 +77,12 @@ def _agents(folder: Path, world: World, algorithm: str) -> Gallery:
     ]
     note = "Same start, same goal. The first tasks of every kind, not chosen by their outcome."
     return Gallery("Agents in the real environment", note, tuple(comparisons))
+
+
+def watched(evaluation: Path) -> Iterator[Episode]:
+    """The episodes that an evaluation kept for the report; none where it kept none."""
+    for store in watched_stores(evaluation / WATCHED):
+        yield from EpisodeStore(store).episodes()
 
 
 def _ranks(by_task: dict[tuple[str, int], list[Episode]]) -> dict[tuple[str, int], int]:

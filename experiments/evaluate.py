@@ -28,6 +28,7 @@ from experiments.folders import (
     WATCHED,
     data_card,
     real_data,
+    watched_stores,
 )
 from experiments.names import require_known
 from experiments.progress import progress
@@ -206,7 +207,9 @@ def outcome_problems(folder: Path) -> list[str]:
         Evaluation.read(folder / OUTCOMES)
     except ValueError as error:
         return [str(error)]
-    return verify_store(folder / WATCHED) if (folder / WATCHED).exists() else []
+    return [
+        problem for store in watched_stores(folder / WATCHED) for problem in verify_store(store)
+    ]
 
 
 def _log(run: Run, stage: str, part: "Evaluation") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from envs import make_world
 from envs.card import Card, require_world
+from envs.manifest import CARD
 from envs.store import EpisodeStore
 from envs.world import World
 from experiments.origin import commit, versions
@@ -84,6 +85,16 @@ def data_card(world: Versioned, source: str, command: str, seed: int, note: str 
         commit=commit(),
         note=note,
     )
+
+
+def watched_stores(folder: Path) -> list[Path]:
+    """Stores of the episodes that an evaluation kept: `folder` itself, or those right in it.
+
+    A store holds states of one length, so that grids of several sizes need several.
+    """
+    if (folder / CARD).exists():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{CARD}"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

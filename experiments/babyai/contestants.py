@@ -40,6 +40,7 @@ class GridContestant:
     trained: bool = True  # whether its rows belong to a training seed
     split: Names | None = None  # rows by start, where it is not one row
     shape: "GridShape | None" = None  # the only shape of grids that it can act in
+    watched: bool = False  # whether the report shows some of its episodes
 
     def can_play(self, world: "BabyAiWorld") -> bool:
         """Whether it can act in that world at all."""
@@ -120,7 +121,7 @@ def _variants(
     variants: bool,
 ) -> Iterator[GridContestant]:
     """The arm with both rules, and without one or both of them."""
-    yield _language(arm.label, scores, arm, programs, known)
+    yield replace(_language(arm.label, scores, arm, programs, known), watched=True)
     if variants:
         for name, off in (
             ("no mask", {"mask": False}),

@@ -12,14 +12,16 @@ from experiments.babyai.contestants import GridContestant, agents, references
 from experiments.babyai.folders import COLLECT, TEST_GOALS, Arm, grid_worlds, new_worlds
 from experiments.babyai.read import READ, ReadSettings, write_readings
 from experiments.babyai.tune import tune_name
-from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, whole_json
+from experiments.babyai.watched import watched_episodes, write_watched
+from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED, whole_json
 from experiments.names import require_known
 from experiments.progress import progress
 from experiments.stage import Stage, complete
-from experiments.tracking import Run
+from experiments.tracking import Run, read_commands
 
 if TYPE_CHECKING:
     from envs.babyai.world import BabyAiWorld, GridTask
+    from envs.episode import Episode
     from envs.world import Task
     from offline_rl.evaluation import Record
     from offline_rl.grid_play import Plays
@@ -145,7 +147,7 @@ class _Match:
         contestants: Callable[[], Iterator[GridContestant]],
         overwrite: bool,
     ) -> None:
-        """Writes tasks and one record per episode into `folder`."""
+        """Writes tasks, one record per episode, and the episodes that a report shows."""
         from experiments.evaluate import outcome_problems
 
         complete(
@@ -162,17 +164,30 @@ class _Match:
         cells = make_cells(self._run.folder, self._settings)
         _write_tasks(folder / TASKS, cells, self._settings.task_seed)
         records: list[Record] = []
+        watched: list[Episode] = []
         for contestant in contestants:
             total = sum(len(cell.tasks) for cell in cells)
             with progress(f"evaluating {contestant.name}", total, "episodes") as advance:
                 done = 0
                 for cell in (cell for cell in cells if contestant.can_play(cell.world)):
-                    records += self._play(contestant, cell, lambda n, d=done: advance(d + n))  # type: ignore[misc]
+                    plays, found = self._play(contestant, cell, lambda n, d=done: advance(d + n))  # type: ignore[misc]
+                    records += found
+                    if contestant.watched:
+                        watched += watched_episodes(
+                            cell.world, cell.level, cell.tasks, plays, contestant.name
+                        )
                     done += len(cell.tasks)
         kinds = {
             cell.level: dict.fromkeys(sorted({task.goal.kind for task in cell.tasks}), 1)
             for cell in cells
         }
+        write_watched(
+            folder / WATCHED,
+            watched,
+            [cell.world for cell in cells],
+            " && ".join(read_commands(self._run.folder)),
+            self._settings.task_seed,
+        )
         evaluation = Evaluation(tuple(records), kinds, cells[0].level)
         evaluation.write(folder / OUTCOMES)
         self._run.rewind(stage, -1)
@@ -181,13 +196,13 @@ class _Match:
 
     def _play(
         self, contestant: GridContestant, cell: Cell, on_step: Callable[[int], None]
-    ) -> "list[Record]":
+    ) -> "tuple[Plays, list[Record]]":
         from offline_rl.grid_play import play
 
         player = contestant.player(cell.world)
         plays = play(cell.world, player, cell.tasks, self._settings.task_seed, on_step)
         names = contestant.names(player, np.stack([task.start for task in cell.tasks]))
-        return _records(cell, plays, names, self._seed if contestant.trained else 0)
+        return plays, _records(cell, plays, names, self._seed if contestant.trained else 0)
 
 
 def _records(cell: Cell, plays: "Plays", names: Sequence[str], seed: int) -> "list[Record]":

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from experiments.babyai.folders import COLLECT
+from experiments.babyai.galleries import grid_galleries
 from experiments.babyai.read import READ
 from experiments.ground import EMBEDDED
 from experiments.report import Chart, ReportData
@@ -42,6 +43,7 @@ def grid_report(folder: Path, results: Results) -> ReportData:
     return ReportData(
         title=f"TEDUO in {', '.join(stage_settings(folder, COLLECT)['sizes'])}: {results.name}",
         results=results,
+        galleries=grid_galleries(folder),
         grounding_charts=_charts(folder, "tune-", "Loss of fine-tuning", "validation_loss"),
         agent_charts=_charts(folder, "train-", "Loss of baselines", "loss"),
         level_notes=CELL_NOTES,
