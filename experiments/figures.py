@@ -1,5 +1,6 @@
 """Figures as PNG for the README and for papers."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from experiments.report_charts import agent_role
 from experiments.results import Results
 from experiments.table import agent_label, column_label, level_columns
 
+PANELS_IN_LINE = 5
+VARIANTS = ("(no mask)", "(no loop-break)", "(greedy)")
 ROLE_COLORS = {
     "imagined": "#0f766e",
     "real": "#64748b",
@@ -24,6 +27,8 @@ def save_figure(
 ) -> Path:
     """Draws success by level with 95 % intervals, one panel per column, and returns `path`.
 
+    Variants of an agent without its rules of acting are left to the tables.
+
     Args:
         columns: (level, kind) of each panel; whole levels by default.
     """
@@ -31,14 +36,18 @@ def save_figure(
     from matplotlib.figure import Figure
 
     columns = level_columns(results) if columns is None else columns
-    agents = results.agents
-    figure = Figure(figsize=(2.2 + 1.9 * len(columns), 1.1 + 0.3 * len(agents)), dpi=160)
+    agents = [agent for agent in results.agents if not agent[0].endswith(VARIANTS)]
+    lines = math.ceil(len(columns) / PANELS_IN_LINE)
+    across = math.ceil(len(columns) / lines)
+    size = (2.2 + 1.9 * across, 0.4 + lines * (0.7 + 0.3 * len(agents)))
+    figure = Figure(figsize=size, dpi=160)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    for panel, column in zip(panels, columns, strict=True):
-        _draw_panel(panel, results, column)
-    panels[0].set_yticks(range(len(agents)), [agent_label(*agent) for agent in agents])
-    panels[0].invert_yaxis()
+    grid = figure.subplots(lines, across, sharey=True, squeeze=False)
+    for panel in grid.flat[len(columns) :]:
+        panel.set_axis_off()
+    for panel, column in zip(grid.flat, columns, strict=False):
+        _draw_panel(panel, results, column, agents)
+    grid[0][0].invert_yaxis()
     figure.supxlabel("success in per cent, 95 % intervals", fontsize=9, color="#5d6570")
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,10 +57,14 @@ def save_figure(
     return path
 
 
-def _draw_panel(panel: Any, results: Results, column: tuple[str, str]) -> None:
-    places = {agent: place for place, agent in enumerate(results.agents)}
-    for row in results.select(*column):
-        place = places[row.agent, row.protocol]
+def _draw_panel(
+    panel: Any, results: Results, column: tuple[str, str], agents: Sequence[tuple[str, str]]
+) -> None:
+    panel.set_yticks(range(len(agents)), [agent_label(*agent) for agent in agents])
+    rows = {(row.agent, row.protocol): row for row in results.select(*column)}
+    for place, row in enumerate(map(rows.get, agents)):
+        if row is None:
+            continue
         success, low, high = (100 * value for value in (row.success, row.low, row.high))
         panel.barh(place, success, height=0.62, color=ROLE_COLORS[agent_role(row.agent)])
         panel.plot([low, high], [place, place], color="#1c1f24", linewidth=1.1)

@@ -76,7 +76,7 @@ def publish(folder: Path) -> Results:
         tables.append(markdown_table(results, show=length_cell))
     write_text(folder / TABLE, "\n\n".join(tables) + "\n")
     save_figure(results, folder / FIGURE)
-    report = grid_report(seeds[0], results) if grids else _report(seeds[0], results)
+    report = grid_report(seeds, results) if grids else _report(seeds[0], results)
     write_report(report, folder / REPORT)
     print_tables(terminal_tables(results))
     say(f"report: {(folder / REPORT).absolute().as_uri()}")

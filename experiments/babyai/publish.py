@@ -1,10 +1,12 @@
 """What the report of a BabyAI run shows, from what its stages left on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.babyai.folders import COLLECT
 from experiments.babyai.galleries import grid_galleries
 from experiments.babyai.read import READ
+from experiments.babyai.sections import grid_sections
 from experiments.ground import EMBEDDED
 from experiments.report import Chart, ReportData
 from experiments.results import Results
@@ -38,22 +40,33 @@ def grid_base_model(folder: Path) -> str:
     return f"embedded Llama {size}, from scratch, primed on text only"
 
 
-def grid_report(folder: Path, results: Results) -> ReportData:
-    """Tables and curves of a run; curves are those of the seed in `folder`."""
+def grid_report(seeds: Sequence[Path], results: Results) -> ReportData:
+    """What the report of a run shows; curves and rollouts are those of its first seed.
+
+    Args:
+        seeds: folders of the run's seeds.
+    """
+    folder = seeds[0]
+    fine_tuning = "Loss of fine-tuning"
     return ReportData(
         title=f"TEDUO in {', '.join(stage_settings(folder, COLLECT)['sizes'])}: {results.name}",
         results=results,
         galleries=grid_galleries(folder),
-        grounding_charts=_charts(folder, "tune-", "Loss of fine-tuning", "validation_loss"),
+        grounding_charts=(
+            *_charts(folder, "base-model", "Loss of priming the base model", "loss"),
+            *_charts(folder, "tune-", fine_tuning, "loss"),
+            *_charts(folder, "tune-", f"{fine_tuning}, held-out samples", "validation_loss"),
+        ),
         agent_charts=_charts(folder, "train-", "Loss of baselines", "loss"),
         level_notes=CELL_NOTES,
+        sections=grid_sections(seeds),
     )
 
 
 def _charts(folder: Path, prefix: str, title: str, name: str) -> tuple[Chart, ...]:
     """One chart of a metric of all stages that begin so; none where there are no points."""
     series = {
-        stage.removeprefix(prefix): [
+        stage.removeprefix(prefix) or stage: [
             (float(step), value) for step, value in read_curve(folder, stage, name)
         ]
         for stage in done_stages(folder)

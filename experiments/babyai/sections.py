@@ -1,0 +1,222 @@
+"""The parts of a BabyAI report besides success: what goals were read as, how right labels are,
+what was distilled, and how much of the world the rows show; over all seeds of a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.babyai.audit import LABELS
+from experiments.babyai.folders import GOALS, METHODS, TEST_GOALS, Arm
+from experiments.folders import read_json
+from experiments.report import NumberTable, Section
+from experiments.stage import done_stages, stage_settings
+
+MAX_ABSTAINED = 12  # goals that were not understood and are shown
+REASON = "abstained: "  # before the reasons in the numbers of a reading
+PLANS = "plans/"  # before the relations in the numbers of a distillation
+DISTIL = "distil-"  # before the stages of arms
+Numbers = Mapping[str, float]
+
+
+def grid_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
+    """The sections of a run; those whose stages are not done are left out.
+
+    Args:
+        seeds: folders of the run's seeds.
+    """
+    found = (_reading(seeds), _labels(seeds), _distillation(seeds))
+    return tuple(section for section in found if section.tables)
+
+
+def _reading(seeds: Sequence[Path]) -> Section:
+    files = {"training": GOALS, "evaluation": TEST_GOALS}
+    read = {name: _jsons(seeds, file) for name, file in files.items()}
+    counted = {
+        name: _added([content["numbers"] for content in contents if "numbers" in content])
+        for name, contents in read.items()
+    }
+    counted = {name: numbers for name, numbers in counted.items() if numbers}
+    if not counted:
+        return Section("")
+    reasons = [n for n in next(iter(counted.values())) if n.startswith(REASON)]
+    columns = {
+        "texts": "goal_texts",
+        "of them twice": "duplicate_texts",
+        "understood": "programs",
+        **{f"not: {reason.removeprefix(REASON)}": reason for reason in reasons},
+        "model calls": "model_calls",
+        "tokens asked": "prompt_tokens",
+        "tokens answered": "answer_tokens",
+    }
+    tables = [_counts("Goals in words, all seeds together", "goals", counted, columns)]
+    abstained = {
+        goal: why
+        for contents in read.values()
+        for content in contents
+        for goal, why in content.get("abstained", {}).items()
+    }
+    if abstained:
+        rows = tuple(list(abstained.items())[:MAX_ABSTAINED])
+        caption = f"{len(rows)} of {len(abstained)} goals that were not understood"
+        tables.append(NumberTable(caption, ("goal", "why"), rows))
+    note = (
+        "The language model reads each goal text once, as a small program; it is never asked about "
+        "a state. A goal that it does not understand is left out, and the others go on."
+    )
+    return Section("How goals were read", note, tuple(tables))
+
+
+def _labels(seeds: Sequence[Path]) -> Section:
+    from envs.babyai.goals import KINDS
+    from envs.babyai.program_text import RELATIONS
+    from imagination.label_audit import LabelCounts
+    from imagination.programs import MEANINGS
+
+    total: dict[str, LabelCounts] = {}
+    names = tuple(vars(LabelCounts()))
+    for numbers in _jsons(seeds, LABELS):
+        for kind in dict.fromkeys(name.split("/")[0] for name in numbers):
+            counts = LabelCounts(**{name: int(numbers[f"{kind}/{name}"]) for name in names})
+            total[kind] = total.get(kind, LabelCounts()) + counts
+    meanings = {kind: MEANINGS[relation] for kind, relation in zip(KINDS, RELATIONS, strict=True)}
+    kinds = [kind for kind in (*KINDS, "all") if kind in total]
+    rows = tuple((kind.replace("_", " "), *_label_cells(total[kind])) for kind in kinds)
+    header = (
+        *("kind of goal", "goals", "without labels", "accuracy", "precision", "recall"),
+        *("right", "wrong", "missed"),
+    )
+    rates = NumberTable("Labels of rows against the environment's verifiers", header, rows)
+    means = tuple((kind.replace("_", " "), meanings[kind]) for kind in kinds if kind in meanings)
+    said = NumberTable("What a label says of a row", ("kind of goal", "meaning"), means)
+    note = (
+        "A row is labelled for a goal by the program that the goal was read as. The verifiers are "
+        "asked for this audit alone: nothing that is trained sees them. Goals that were not "
+        "understood label nothing, which costs recall. Right, wrong and missed count labels of "
+        "success, all seeds together."
+    )
+    return Section("How right the labels are", note, (rates, said) if rows else ())
+
+
+def _label_cells(counts: Any) -> tuple[str, ...]:
+    return (
+        f"{counts.goals:,}",
+        f"{counts.unlabelled_goals:,}",
+        *(_share(rate) for rate in (counts.accuracy, counts.precision, counts.recall)),
+        f"{counts.true_positives:,}",
+        f"{counts.false_positives:,}",
+        f"{counts.false_negatives:,}",
+    )
+
+
+def _distillation(seeds: Sequence[Path]) -> Section:
+    arms = _arms(seeds)
+    reports = {arm: _jsons(seeds, arm.report) for arm in arms}
+    if not any(reports.values()):
+        return Section("")
+    counted = {arm.label: _added([r["numbers"] for r in reports[arm]]) for arm in arms}
+    kinds = list(dict.fromkeys(n for row in counted.values() for n in row if n.startswith(PLANS)))
+    columns = {
+        "goals": "goals",
+        "without a plan": "goals_without_plans",
+        "plans": "plans",
+        **{name.removeprefix(PLANS).replace("_", " "): name for name in kinds},
+        "samples": "samples",
+        "environment steps": "environment_steps",
+    }
+    table = _counts("Samples of each arm, all seeds together", "arm", counted, columns)
+    planned = [arm for arm in arms if any(_replayed(report) for report in reports[arm])]
+    replays = NumberTable(
+        "Plans that reach their goal when they are played again",
+        ("arm", "on the rows' table", "in the environment"),
+        tuple(
+            (
+                arm.label,
+                *(
+                    _share(_weighted(reports[arm], f"replayed_{where}"))
+                    for where in ("on_model", "in_environment")
+                ),
+            )
+            for arm in planned
+        ),
+    )
+    note = (
+        "Plans come from the table of rows alone, and only those that end in a labelled success "
+        "are kept; environment steps counts what planning took from the environment. Playing plans "
+        "again in the environment is an audit: no plan is dropped for it. An arm that clones takes "
+        "stretches of play that end in a label instead."
+    )
+    tables = (table, *([replays] if planned else []), _coverage(arms, reports))
+    return Section("What was distilled", note, tables)
+
+
+def _coverage(arms: Sequence[Arm], reports: "Mapping[Arm, list[Any]]") -> NumberTable:
+    """What the rows of each data set show, on average over seeds; arms share data sets."""
+    by_data = {arm.data: reports[arm] for arm in arms if reports[arm]}
+    columns = {
+        "rows": "transitions",
+        "different states": "states",
+        "states acted in": "acted_states",
+        "(state, action) pairs": "pairs",
+        "(state, action, next) edges": "edges",
+        "pairs with several ends": "stochastic_pairs",
+    }
+    rows = []
+    for data, contents in by_data.items():
+        mean = _mean([content["coverage"] for content in contents])
+        counts = (f"{mean[name]:,.0f}" for name in columns.values())
+        rows.append(
+            (data, *counts, _share(mean["pair_share"]), f"{mean['memory_bytes'] / 1e6:,.1f}")
+        )
+    header = ("data", *columns, "pairs of all in those states", "megabytes")
+    return NumberTable("What the rows cover, mean of the seeds", header, tuple(rows))
+
+
+def _arms(seeds: Sequence[Path]) -> list[Arm]:
+    """The arms whose samples are there, planned ones first."""
+    labels = dict.fromkeys(
+        stage_settings(seed, stage)["arms"][0]
+        for seed in seeds
+        for stage in done_stages(seed)
+        if stage.startswith(DISTIL)
+    )
+    return sorted(map(Arm.of, labels), key=lambda arm: (list(METHODS).index(arm.method), arm.data))
+
+
+def _jsons(seeds: Sequence[Path], file: str) -> list[Any]:
+    """The contents of a file of every seed that has it."""
+    return [read_json(seed / file) for seed in seeds if (seed / file).exists()]
+
+
+def _added(rows: Sequence[Numbers]) -> dict[str, float]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: sum(row.get(name, 0) for row in rows) for name in names}
+
+
+def _mean(rows: Sequence[Numbers]) -> dict[str, float]:
+    return {name: value / len(rows) for name, value in _added(rows).items()}
+
+
+def _replayed(report: Any) -> bool:
+    return "replayed_on_model" in report["numbers"]
+
+
+def _weighted(reports: Sequence[Any], name: str) -> float:
+    """The share of all plans, from the shares of each seed's."""
+    numbers = [report["numbers"] for report in reports if _replayed(report)]
+    return sum(row[name] * row["plans"] for row in numbers) / sum(row["plans"] for row in numbers)
+
+
+def _counts(
+    caption: str, what: str, counted: Mapping[str, Numbers], columns: Mapping[str, str]
+) -> NumberTable:
+    """Whole numbers by name, one row each; a dash where a number is not there."""
+    rows = tuple(
+        (name, *(f"{numbers[n]:,.0f}" if n in numbers else "-" for n in columns.values()))
+        for name, numbers in counted.items()
+    )
+    return NumberTable(caption, (what, *columns), rows)
+
+
+def _share(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f} %"
