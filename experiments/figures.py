@@ -1,6 +1,7 @@
 """Figures as PNG for the README and for papers."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from experiments.results import Results
 from experiments.table import agent_label, column_label, level_columns
 
 PANELS_IN_LINE = 5
+PART_MARK = ": "  # between the part of a suite and its level
 VARIANTS = ("(no mask)", "(no loop-break)", "(greedy)")
 ROLE_COLORS = {
     "imagined": "#0f766e",
@@ -30,12 +32,12 @@ def save_figure(
     Variants of an agent without its rules of acting are left to the tables.
 
     Args:
-        columns: (level, kind) of each panel; whole levels by default.
+        columns: (level, kind) of each panel; those of `figure_columns` by default.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = level_columns(results) if columns is None else columns
+    columns = figure_columns(results) if columns is None else columns
     agents = [agent for agent in results.agents if not agent[0].endswith(VARIANTS)]
     lines = math.ceil(len(columns) / PANELS_IN_LINE)
     across = math.ceil(len(columns) / lines)
@@ -55,6 +57,24 @@ def save_figure(
     figure.savefig(temporary, metadata={"Software": None})  # no version: same results, same bytes
     temporary.replace(path)
     return path
+
+
+def figure_columns(results: Results) -> list[tuple[str, str]]:
+    """Whole levels; of a suite only each part's first level and those where everything is new."""
+    columns = level_columns(results)
+    by_part: dict[str, list[tuple[str, str]]] = {}
+    for column in columns:
+        part, _, level = column[0].rpartition(PART_MARK)
+        if part and level != "novel":
+            by_part.setdefault(part, []).append(column)
+    if not by_part:
+        return columns
+    return [
+        column
+        for levels in by_part.values()
+        for column in levels
+        if column == levels[0] or re.search(f"{PART_MARK}(?!train).*/both$", column[0])
+    ]
 
 
 def _draw_panel(

@@ -27,7 +27,7 @@ EVALUATION = "evaluation/agents"
 REFERENCES = "evaluation/references"
 TASKS, OUTCOMES, WATCHED = "tasks.parquet", "outcomes.parquet", "watched"  # in each of them
 GROUNDING_METRICS = "evaluation/grounding.json"
-RESULTS = "results.json"
+RESULTS, TABLE, FIGURE, PAGE = "results.json", "table.md", "figure.png", "report.html"
 
 
 class Versioned(Protocol):

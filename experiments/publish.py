@@ -1,4 +1,8 @@
-"""`kalm report`: results, table, figure and page of a run, from what its stages left on disk."""
+"""`kalm report`: results, table, figure and page of a run, from what its stages left on disk.
+
+Of several runs that make a suite it writes those of each, and those of all; of a results file it
+draws the figure alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,14 +12,15 @@ import tyro
 
 from envs.world import World
 from experiments.babyai.publish import grid_base_model, grid_report, is_grid_run
+from experiments.babyai.suite import publish_suite
 from experiments.clips import galleries
 from experiments.figures import save_figure
-from experiments.folders import RESULTS, real_data
+from experiments.folders import FIGURE, PAGE, RESULTS, TABLE, real_data
 from experiments.ground import BaseModelSettings, GroundSettings, base_model_name
 from experiments.origin import say
 from experiments.pool import results_of, seed_folders
 from experiments.report import Chart, ReportData, headline, write_report
-from experiments.results import Results, save_results, write_text
+from experiments.results import Results, load_results, save_results, write_text
 from experiments.stage import done_stages, stage_settings
 from experiments.table import (
     kind_columns,
@@ -27,7 +32,6 @@ from experiments.table import (
 from experiments.tracking import WandbConfig, read_curve, read_metrics, rebuild_mirror
 from kalm.primer import PrimerConfig
 
-REPORT, FIGURE, TABLE = "report.html", "figure.png", "table.md"
 LEVEL_NOTES = {
     "novel": "Mean of all levels that no real rollout was collected for, each weighing the same.",
     "train": "The goals that real rollouts were collected for.",
@@ -42,24 +46,41 @@ LOSS_NAMES = ("state_loss", "action_loss", "token_loss", "stop_loss", "goal_loss
 class Command:
     """Writes results.json, table.md, figure.png and report.html into a run folder."""
 
-    run_folder: tyro.conf.Positional[Path]  # of one run, or of a run with several seeds
-    results: Path | None = None  # also save results.json here, such as experiments/results/x.json
+    run_folder: tyro.conf.Positional[Path]  # of a run, of a suite of runs, or a results file
+    results: Path | None = None  # also save results.json here, and the figure beside it
     wandb: WandbConfig = field(default_factory=WandbConfig)  # mirrors every seed's metrics anew
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb with its arguments."""
     command = tyro.cli(Command, args=list(arguments), prog="kalm report")
-    if not seed_folders(command.run_folder):
-        raise ValueError(f"No run in `{command.run_folder}`. Name the folder of one.")
-    results = publish(command.run_folder)
+    if command.run_folder.is_file():
+        results = load_results(command.run_folder)
+        say(f"figure: {save_figure(results, command.run_folder.with_suffix('.png'))}")
+        return 0
+    results = publish_all(command.run_folder)
     if command.results is not None:
         save_results(results, command.results)
+        save_figure(results, command.results.with_suffix(".png"))
         say(f"results: {command.results}")
     if command.wandb.wanted:
         for seed in seed_folders(command.run_folder):
             say(f"wandb: {seed} is run {rebuild_mirror(seed, command.wandb)}")
     return 0
+
+
+def publish_all(folder: Path) -> Results:
+    """Writes everything that there is to see of a run, or of the runs of a suite.
+
+    Raises:
+        ValueError: there is no run in `folder`, nor right below it.
+    """
+    if seed_folders(folder):
+        return publish(folder)
+    parts = [path for path in sorted(folder.glob("*")) if seed_folders(path)]
+    if not parts:
+        raise ValueError(f"No run in `{folder}`. Name the folder of one.")
+    return publish_suite(folder, {part.name: publish(part) for part in parts})
 
 
 def publish(folder: Path) -> Results:
@@ -77,9 +98,9 @@ def publish(folder: Path) -> Results:
     write_text(folder / TABLE, "\n\n".join(tables) + "\n")
     save_figure(results, folder / FIGURE)
     report = grid_report(seeds, results) if grids else _report(seeds[0], results)
-    write_report(report, folder / REPORT)
+    write_report(report, folder / PAGE)
     print_tables(terminal_tables(results))
-    say(f"report: {(folder / REPORT).absolute().as_uri()}")
+    say(f"report: {(folder / PAGE).absolute().as_uri()}")
     return results
 
 

@@ -68,6 +68,7 @@ class NumberTable:
     caption: str
     header: tuple[str, ...]  # of the columns, that of the rows' names first
     rows: tuple[tuple[str, ...], ...]  # a name and its cells each
+    sentences: bool = False  # cells hold sentences, not numbers
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -46,7 +46,7 @@ def section_body(section: Section) -> str:
 def number_table(table: NumberTable) -> str:
     """A table whose cells are words already."""
     rows = [(row[0], [f"<td>{escape(text)}</td>" for text in row[1:]]) for row in table.rows]
-    return _html(table.header, rows, table.caption)
+    return _html(table.header, rows, table.caption, "sentences" if table.sentences else "numbers")
 
 
 def fidelity_table(results: Results) -> str:
@@ -97,7 +97,12 @@ def _mark(row: Row, best: float, show: Callable[[Row], str]) -> str:
     return ' class="best"' if show is _success and row.success == best else ""
 
 
-def _html(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], caption: str) -> str:
+def _html(
+    header: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[str]]],
+    caption: str,
+    style: str = "numbers",
+) -> str:
     """A table; cells are HTML with their element, names and header are words."""
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
@@ -105,6 +110,6 @@ def _html(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], capt
         f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>' for name, cells in rows
     )
     return (
-        f'<div class="scroll" tabindex="0"><table>{title}'
+        f'<div class="scroll" tabindex="0"><table class="{style}">{title}'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

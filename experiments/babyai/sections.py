@@ -42,14 +42,14 @@ def _reading(seeds: Sequence[Path]) -> Section:
     reasons = [n for n in next(iter(counted.values())) if n.startswith(REASON)]
     columns = {
         "texts": "goal_texts",
-        "of them twice": "duplicate_texts",
+        "said before": "duplicate_texts",
         "understood": "programs",
-        **{f"not: {reason.removeprefix(REASON)}": reason for reason in reasons},
+        **{f"not understood: {reason.removeprefix(REASON)}": reason for reason in reasons},
         "model calls": "model_calls",
         "tokens asked": "prompt_tokens",
         "tokens answered": "answer_tokens",
     }
-    tables = [_counts("Goals in words, all seeds together", "goals", counted, columns)]
+    tables = [_turned(_counts("Goals in words, all seeds together", "goals", counted, columns))]
     abstained = {
         goal: why
         for contents in read.values()
@@ -59,7 +59,7 @@ def _reading(seeds: Sequence[Path]) -> Section:
     if abstained:
         rows = tuple(list(abstained.items())[:MAX_ABSTAINED])
         caption = f"{len(rows)} of {len(abstained)} goals that were not understood"
-        tables.append(NumberTable(caption, ("goal", "why"), rows))
+        tables.append(NumberTable(caption, ("goal", "why"), rows, sentences=True))
     note = (
         "The language model reads each goal text once, as a small program; it is never asked about "
         "a state. A goal that it does not understand is left out, and the others go on."
@@ -88,7 +88,8 @@ def _labels(seeds: Sequence[Path]) -> Section:
     )
     rates = NumberTable("Labels of rows against the environment's verifiers", header, rows)
     means = tuple((kind.replace("_", " "), meanings[kind]) for kind in kinds if kind in meanings)
-    said = NumberTable("What a label says of a row", ("kind of goal", "meaning"), means)
+    says = ("kind of goal", "what a label says of a row")
+    said = NumberTable("What labels claim", says, means, sentences=True)
     note = (
         "A row is labelled for a goal by the program that the goal was read as. The verifiers are "
         "asked for this audit alone: nothing that is trained sees them. Goals that were not "
@@ -169,7 +170,7 @@ def _coverage(arms: Sequence[Arm], reports: "Mapping[Arm, list[Any]]") -> Number
             (data, *counts, _share(mean["pair_share"]), f"{mean['memory_bytes'] / 1e6:,.1f}")
         )
     header = ("data", *columns, "pairs of all in those states", "megabytes")
-    return NumberTable("What the rows cover, mean of the seeds", header, tuple(rows))
+    return _turned(NumberTable("What the rows cover, mean of the seeds", header, tuple(rows)))
 
 
 def _arms(seeds: Sequence[Path]) -> list[Arm]:
@@ -203,7 +204,7 @@ def _replayed(report: Any) -> bool:
 
 def _weighted(reports: Sequence[Any], name: str) -> float:
     """The share of all plans, from the shares of each seed's."""
-    numbers = [report["numbers"] for report in reports if _replayed(report)]
+    numbers: list[Numbers] = [report["numbers"] for report in reports if _replayed(report)]
     return sum(row[name] * row["plans"] for row in numbers) / sum(row["plans"] for row in numbers)
 
 
@@ -216,6 +217,12 @@ def _counts(
         for name, numbers in counted.items()
     )
     return NumberTable(caption, (what, *columns), rows)
+
+
+def _turned(table: NumberTable) -> NumberTable:
+    """The table with its columns as rows."""
+    header, *rows = zip(table.header, *table.rows, strict=True)
+    return NumberTable(table.caption, header, tuple(rows))
 
 
 def _share(value: float) -> str:

@@ -5,11 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.babyai.pipeline import GridPreset
-from experiments.folders import RESULTS
+from experiments.figures import PART_MARK, save_figure
+from experiments.folders import FIGURE, PAGE, RESULTS, TABLE
+from experiments.origin import say
+from experiments.report import NumberTable, ReportData, Section, write_report
+from experiments.report_tables import LENGTHS
 from experiments.results import Results, Row, save_results, write_text
 from experiments.table import (
+    cell,
+    grid,
     kind_columns,
     length_cell,
+    level_columns,
     markdown_table,
     print_tables,
     terminal_tables,
@@ -34,7 +41,7 @@ class GridSuite:
 
 
 def publish_suite(folder: Path, parts: Mapping[str, Results]) -> Results:
-    """Writes results and tables of all parts into `folder`, and shows the table of levels."""
+    """Writes results, tables, figure and page of all parts into `folder`, and shows the levels."""
     results = merged(folder.name, parts)
     save_results(results, folder / RESULTS)
     tables = [
@@ -42,9 +49,37 @@ def publish_suite(folder: Path, parts: Mapping[str, Results]) -> Results:
         markdown_table(results, kind_columns(results)),
         markdown_table(results, show=length_cell),
     ]
-    write_text(folder / "table.md", "\n\n".join(tables) + "\n")
+    write_text(folder / TABLE, "\n\n".join(tables) + "\n")
+    save_figure(results, folder / FIGURE)
+    say(f"report: {write_report(suite_report(results, parts), folder / PAGE).absolute().as_uri()}")
     print_tables(terminal_tables(results)[:1])
     return results
+
+
+def suite_report(results: Results, parts: Mapping[str, Results]) -> ReportData:
+    """What the page of a suite shows: tables of each part, and the way to the part's own page.
+
+    Args:
+        results: of all parts.
+    """
+    links = {f"{name}: grids, episodes and charts": f"{name}/{PAGE}" for name in parts}
+    note = "Each part is a run of its own, with the same seeds and a page that shows more."
+    sections = [Section("Parts", note, links=links)]
+    for name, found in parts.items():
+        shown = (
+            ("Success in per cent with 95 % intervals", level_columns(found), cell),
+            ("By kind of goal", kind_columns(found), cell),
+            (LENGTHS, level_columns(found), length_cell),
+        )
+        tables = tuple(
+            NumberTable(caption, tuple(header), tuple(map(tuple, rows)))
+            for caption, columns, show in shown
+            if columns
+            for header, *rows in [grid(found, columns, show)]
+        )
+        sections.append(Section(name, "", tables))
+    alone = replace(results, rows=())  # one table over all parts would be too wide to read
+    return ReportData(f"TEDUO: {results.name}", alone, sections=tuple(sections))
 
 
 def merged(name: str, parts: Mapping[str, Results]) -> Results:
@@ -63,4 +98,4 @@ def merged(name: str, parts: Mapping[str, Results]) -> Results:
 
 
 def _row(part: str, row: Row) -> Row:
-    return replace(row, level=f"{part}: {row.level}")
+    return replace(row, level=f"{part}{PART_MARK}{row.level}")
