@@ -1,12 +1,14 @@
 """TEDUO on BabyAI in stages: from rows to a table, small; goals are read rightly by a stand-in."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from envs.babyai.goals import specs_array
 from envs.babyai.program_text import spec_text
 from experiments.babyai import evaluate, read
 from experiments.babyai.audit import LABELS
@@ -18,9 +20,11 @@ from experiments.babyai.folders import GOALS, NEW_GRIDS, Arm, grid_world, new_wo
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.presets import GRID_PRESETS, SUITES
 from experiments.babyai.read import ReadSettings
+from experiments.babyai.sections import grid_sections
 from experiments.babyai.suite import publish_suite
 from experiments.babyai.tune import TuneSettings
-from experiments.folders import open_run
+from experiments.clips import watched
+from experiments.folders import EVALUATION, OUTCOMES, open_run
 from experiments.ground import BaseModelSettings
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.results import Results, load_results
@@ -30,6 +34,7 @@ from kalm.primer import PrimerConfig
 from offline_rl.algorithms import AlgorithmConfig
 from offline_rl.distillation import DistillationConfig
 from offline_rl.distillation_set import DistillationSet
+from offline_rl.evaluation import Evaluation
 from offline_rl.imitation import ImitationConfig
 
 
@@ -205,6 +210,66 @@ def test_arms_without_their_data_or_method_are_refused() -> None:
         DistilSettings(("teduo/random", "teduo/random"))
 
 
+def test_every_kept_episode_replays_to_its_stored_outcome(finished: tuple[Path, Results]) -> None:
+    folder = finished[0] / "seed-0"
+    cells = {cell.level: cell for cell in evaluate.make_cells(folder, small().evaluate)}
+    records = {
+        (r.agent, r.level, r.task): r
+        for r in Evaluation.read(folder / EVALUATION / OUTCOMES).records
+    }
+    kept = list(watched(folder / EVALUATION))
+    assert {str(episode.provenance["agent"]) for episode in kept} == set(small().distil.arms)
+    for episode in kept:
+        cell, place = cells[episode.level], int(episode.provenance["task"])
+        task, states = cell.tasks[place], episode.observations
+        np.testing.assert_array_equal(states[0], task.start)
+        np.testing.assert_array_equal(
+            cell.world.step_states(states[:-1], episode.actions), states[1:]
+        )
+        specs = np.tile(specs_array([task.goal.spec]), (len(episode), 1))
+        reached = cell.world.success(specs, states[:-1], episode.actions, states[1:])
+        assert not reached[:-1].any()
+        record = records[str(episode.provenance["agent"]), episode.level, place]
+        assert episode.success == reached[-1] == record.success
+        assert len(episode) == record.steps
+
+
+def test_the_page_plays_the_kept_grids_and_names_no_address(
+    finished: tuple[Path, Results],
+) -> None:
+    page = (finished[0] / "report.html").read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", page)
+    assert len(page) < 3_000_000
+    found = re.search(r'<script type="application/json" id="clips">(.*?)</script>', page)
+    assert found
+    clips = [clip for player in json.loads(found.group(1))["players"] for clip in player]
+    assert clips
+    assert {(clip["kind"], clip["width"], clip["height"]) for clip in clips} == {("grid", 8, 8)}
+
+
+def test_sections_show_the_numbers_of_the_files_of_all_seeds(
+    finished: tuple[Path, Results],
+) -> None:
+    folder = finished[0] / "seed-0"
+    labels, distilled = grid_sections([folder, folder])  # the stand-in counts no reading
+    audit = json.loads((folder / LABELS).read_text())
+    kinds = {row[0]: row[1:] for row in labels.tables[0].rows}
+    for kind in ("go_to", "put_next", "all"):
+        twice = f"{2 * audit[f'{kind}/true_positives']:,}"
+        shares = [f"{100 * audit[f'{kind}/{name}']:.1f} %" for name in ("precision", "recall")]
+        assert [*kinds[kind.replace("_", " ")][3:6]] == [*shares, twice]
+    rows = {
+        row[0]: dict(zip(distilled.tables[0].header, row, strict=True))
+        for row in distilled.tables[0].rows
+    }
+    for label in small().distil.arms:
+        numbers = json.loads((folder / Arm.of(label).report).read_text())["numbers"]
+        assert rows[label]["plans"] == f"{2 * numbers['plans']:,}"
+        assert rows[label]["environment steps"] == "0"
+    coverage = {row[0]: row[1:] for row in distilled.tables[2].rows}
+    assert coverage["rows"] == ("3,000", "3,000")  # the mean of the seeds, of both data sets
+
+
 def test_tasks_are_the_same_for_every_training_seed(finished: tuple[Path, Results]) -> None:
     folder, settings = finished[0] / "seed-0", small().evaluate
     first, second = (evaluate.make_cells(folder, settings) for _ in range(2))
@@ -223,5 +288,9 @@ def test_a_suite_has_one_table_over_its_parts(
         f"{part}: {row.level}" for part in ("room", "trio") for row in results.rows
     }
     assert load_results(tmp_path / "all" / "results.json") == joined
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert 'href="room/report.html"' in page
+    assert 'href="trio/report.html"' in page
+    assert (tmp_path / "all" / "figure.png").is_file()
     suite = replace(SUITES["babyai_cpu"](), seeds=(4,))
     assert {part.seeds for part in suite.parts.values()} == {(4,)}

@@ -2,14 +2,16 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from envs.babyai.drawing import DrawnCell, GridDrawing
 from envs.world import Scene
-from experiments.films import PushFilm
+from experiments.films import GridFilm, PageFilm, PushFilm, Step
 from experiments.report import Clip, Comparison, Gallery, ReportData, write_report
 from experiments.results import Results
 
@@ -98,6 +100,39 @@ def test_moving_the_slider_shows_that_frame_and_another_picture(visit: Visit) ->
     assert page.evaluate(picture) != before
     page.wait_for_timeout(300)
     assert visit.frame() == 2  # scrubbing pauses
+
+
+def test_grids_and_pages_are_drawn_by_the_same_player(browser: Any, tmp_path: Path) -> None:
+    key, box = DrawnCell(2, 1, "key", "red", ""), DrawnCell(3, 0, "box", "blue", "")
+    door = DrawnCell(0, 1, "door", "grey", "locked")
+    frames = (
+        GridDrawing(4, 2, (key, box, door), (1, 1), "up", None),
+        GridDrawing(4, 2, (key, box, door), (1, 1), "right", None),
+        GridDrawing(4, 2, (box, door), (1, 1), "right", key),
+    )
+    steps = (Step("right"), Step("pickup", valid=False))
+    films = (GridFilm(frames, steps), PageFilm(("search", "a <b>", "c"), steps))
+    comparisons = tuple(
+        Comparison("get it", "new", (Clip("teduo", "real", "reached", film),), "holding any key")
+        for film in films
+    )
+    report = replace(make_report(), scene=None, galleries=(Gallery("Grids", "", comparisons),))
+    page = browser.new_page(reduced_motion="reduce")
+    visit = Visit(page, write_report(report, tmp_path / "report.html"))
+    pictures = set()
+    for step in range(3):
+        page.evaluate(
+            "step => document.querySelectorAll('.player input').forEach((slider) => {"
+            "slider.value = step; slider.dispatchEvent(new Event('input')); })",
+            step,
+        )
+        pictures.add(page.evaluate("document.querySelector('canvas').toDataURL()"))
+        assert page.text_content("pre.view") == films[1].data()["frames"][step]
+        marked = page.locator(".steps .now").all_text_contents()
+        assert marked == ([] if step == 2 else [steps[step].action] * 2)
+    assert len(pictures) == 3
+    assert visit.complaints == []
+    page.close()
 
 
 def test_nothing_moves_by_itself_where_the_reader_asked_for_little_motion(visit: Visit) -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.babyai.drawing import DrawnCell, GridDrawing
+from envs.episode import Episode
 from envs.world import Scene
-from experiments.figures import save_figure
-from experiments.films import PushFilm
+from experiments import publish
+from experiments.figures import figure_columns, save_figure
+from experiments.films import GridFilm, PushFilm, Step
+from experiments.outcome_galleries import first_of_each_outcome, outcome_galleries, text_clip
 from experiments.progress import clock, progress_line
 from experiments.report import Chart, Clip, Comparison, Gallery, ReportData, headline, write_report
 from experiments.report_charts import ticks
@@ -152,6 +156,99 @@ def test_the_page_shows_numbers_outcomes_and_reasons(tmp_path: Path) -> None:
 def test_a_clip_without_its_final_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="Expected 4 frames for 3 strokes, got 3"):
         PushFilm(np.zeros((3, 2, 2)), np.zeros((3, 4)))
+
+
+def drawn(agent: tuple[int, int], direction: str, holds: bool) -> GridDrawing:
+    """A grid of 3x2 cells with a wall and a key, which the agent may hold."""
+    wall, key = DrawnCell(0, 0, "wall", "", ""), DrawnCell(2, 1, "key", "red", "")
+    cells = (wall,) if holds else (wall, key)
+    return GridDrawing(3, 2, cells, agent, direction, key if holds else None)
+
+
+def test_a_grid_film_tells_the_first_frame_in_full_and_of_others_only_what_changed() -> None:
+    frames = (
+        drawn((1, 0), "right", False),
+        drawn((1, 0), "down", False),
+        drawn((1, 0), "down", True),
+    )
+    film = GridFilm(frames, (Step("right"), Step("pickup")))
+    # Thing 0 is the wall in cell 0, thing 1 the key in cell 1 * 3 + 2 = 5; -1 is nothing.
+    assert film.data() == {
+        "width": 3,
+        "height": 2,
+        "things": [["wall", "", ""], ["key", "red", ""]],
+        "frames": [
+            [1, 0, "right", -1, [0, 0, 5, 1]],
+            [1, 0, "down", -1, []],
+            [1, 0, "down", 1, [5, -1]],
+        ],
+    }
+
+
+def make_text_episode(success: bool, agent: str = "teduo", kind: str = "buy") -> Episode:
+    """A shop visit of two steps, the first of which changes nothing."""
+    return Episode(
+        goal="buy a <red> cup",
+        observations=np.array(["search", "search", "results & prices"]),
+        actions=np.array(["click[buy]", "search[cup]"]),
+        rewards=np.zeros(2, np.float32),
+        terminated=success,
+        source="real",
+        level="train",
+        success=success,
+        provenance={"agent": agent, "kind": kind},
+    )
+
+
+def test_a_text_episode_is_played_page_by_page_with_useless_actions_marked(tmp_path: Path) -> None:
+    galleries = outcome_galleries([make_text_episode(True)], text_clip, {"buy a <red> cup": "cup"})
+    data = replace(make_report(), scene=None, galleries=galleries)
+    page = write_report(data, tmp_path / "report.html").read_text()
+    found = re.search(r'<script type="application/json" id="clips">(.*?)</script>', page)
+    assert found
+    ((clip,),) = json.loads(found.group(1))["players"]
+    assert clip == {"kind": "pages", "frames": ["search", "search", "results & prices"]}
+    assert 'class="invalid" title="changed nothing">click[buy]</li><li>search[cup]</li>' in page
+    assert "read as <code>cup</code>" in page
+    assert "goal reached: 2 steps" in page
+
+
+def test_the_first_of_each_outcome_and_kind_is_kept() -> None:
+    kinds = ["go", "go", "put", "go", "put"]
+    #          reached, reached, missed, missed, missed: places 1 and 4 repeat an outcome.
+    assert first_of_each_outcome(kinds, np.array([True, True, False, False, False])) == [0, 2, 3]
+
+
+def test_other_agents_are_shown_where_they_fail_only() -> None:
+    episodes = [
+        make_text_episode(True),
+        make_text_episode(False),
+        make_text_episode(True, "cloning"),
+        make_text_episode(False, "cloning"),
+    ]
+    first, others = outcome_galleries(episodes, text_clip)
+    outcomes = [comparison.clips[0].outcome for comparison in first.comparisons]
+    assert outcomes == ["missed", "reached"]
+    assert [comparison.clips[0].title for comparison in others.comparisons] == ["cloning"]
+
+
+def test_the_figure_of_a_suite_shows_what_is_seen_and_what_is_all_new() -> None:
+    levels = ("novel", "train/train", "new/train", "train/both", "new/both", "trio_c/both")
+    rows = [make_row("random", 0.4, f"{part}: {name}") for part in ("a", "b") for name in levels]
+    assert [level for level, _ in figure_columns(make_results(*rows))] == [
+        f"{part}: {name}"
+        for part in ("a", "b")
+        for name in ("train/train", "new/both", "trio_c/both")
+    ]
+
+
+def test_the_report_of_a_results_file_is_its_figure(tmp_path: Path) -> None:
+    rows = (make_row("random", 0.4), make_row("teduo/random (greedy)", 0.9))
+    path = save_results(make_results(*rows), tmp_path / "x.json")
+    assert publish.main([str(path)]) == 0
+    # Variants of an agent are left to the tables, so the picture is that of the other row alone.
+    alone = save_figure(make_results(rows[0]), tmp_path / "alone.png")
+    assert (tmp_path / "x.png").read_bytes() == alone.read_bytes()
 
 
 def test_ticks_are_round_and_cover_the_data() -> None:

@@ -1,7 +1,6 @@
 """Episodes of grid agents that are kept for the report: few, and whole, so that they replay.
 
-Of every cell, an agent's first success and first failure of each kind of goal. How often either
-comes is what the table is for.
+Of every cell, an agent's first success and first failure of each kind of goal.
 """
 
 import shutil
@@ -14,23 +13,11 @@ import numpy as np
 from envs.episode import Episode
 from envs.store import write_store
 from experiments.folders import data_card
+from experiments.outcome_galleries import first_of_each_outcome
 
 if TYPE_CHECKING:
     from envs.babyai.world import BabyAiWorld, GridTask
     from offline_rl.grid_play import Plays
-
-
-def first_of_each_outcome(kinds: Sequence[str], success: np.ndarray) -> list[int]:
-    """Places of the first success and the first failure of every kind, in order of place.
-
-    Args:
-        kinds: of each episode (N,).
-        success: (N,) bool.
-    """
-    found: dict[tuple[str, bool], int] = {}
-    for place, key in enumerate(zip(kinds, success.tolist(), strict=True)):
-        found.setdefault(key, place)
-    return sorted(found.values())
 
 
 def watched_episodes(
