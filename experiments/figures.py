@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.report_charts import agent_role
+from experiments.report_charts import agent_role, is_variant
 from experiments.results import Results
 from experiments.table import agent_label, column_label, level_columns
 
 PANELS_IN_LINE = 5
 PART_MARK = ": "  # between the part of a suite and its level
-VARIANTS = ("(no mask)", "(no loop-break)", "(greedy)")
 ROLE_COLORS = {
     "imagined": "#0f766e",
     "real": "#64748b",
@@ -38,7 +37,7 @@ def save_figure(
     from matplotlib.figure import Figure
 
     columns = figure_columns(results) if columns is None else columns
-    agents = [agent for agent in results.agents if not agent[0].endswith(VARIANTS)]
+    agents = [agent for agent in results.agents if not is_variant(agent[0])]
     lines = math.ceil(len(columns) / PANELS_IN_LINE)
     across = math.ceil(len(columns) / lines)
     size = (2.2 + 1.9 * across, 0.4 + lines * (0.7 + 0.3 * len(agents)))

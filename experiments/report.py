@@ -3,13 +3,13 @@
 The page needs no server and asks for nothing: styles, script, charts and rollouts are inside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from envs.world import Scene
 from experiments.films import Film
-from experiments.results import Results, write_text
+from experiments.results import Results, Row, write_text
 
 OUTCOMES = ("accepted", "rejected", "reached", "missed")
 
@@ -100,6 +100,7 @@ class ReportData:
     agent_charts: tuple[Chart, ...] = ()
     level_notes: Mapping[str, str] = field(default_factory=dict)  # what a level asks for
     sections: tuple[Section, ...] = ()  # after the tables of results
+    novelty: str = "goals it has no data for"  # what the novel level is
 
 
 def write_report(data: ReportData, path: Path) -> Path:
@@ -112,30 +113,36 @@ def write_report(data: ReportData, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Headline:
-    """The one comparison that a run is about: an algorithm without and with imagined data."""
+    """The one comparison that a run is about."""
 
     level: str
-    algorithm: str
-    protocol: str
-    without: float  # success of the real-only agent, share
-    with_imagined: float  # success of the agent that had imagined rollouts too, share
+    before: Row
+    after: Row
+    captions: tuple[str, str]  # what the two did, in words
+    algorithm: str = ""  # that both have in common, where there is a choice
 
     @property
     def points(self) -> float:
         """Percentage points gained."""
-        return 100 * (self.with_imagined - self.without)
+        return 100 * (self.after.success - self.before.success)
 
 
 def headline(results: Results) -> Headline | None:
-    """The algorithm that does best with imagined rollouts, on novel goals where pooled rows exist.
+    """What imagined rollouts, or plans from unlabelled rows, bring; None where neither was tried.
 
-    The choice is by success *with* imagined rollouts, not by the gain: no pick of the widest gap.
+    On novel goals where pooled rows exist. The agent shown is the one that does best *with* them,
+    not the one that gains most: no pick of the widest gap.
     """
     levels = list(dict.fromkeys(row.level for row in results.rows))
     if not levels:
         return None
     level = "novel" if "novel" in levels else levels[-1]
     rows = results.select(level)
+    return _imagination(level, rows) or _distillation(level, rows)
+
+
+def _imagination(level: str, rows: Sequence[Row]) -> Headline | None:
+    """An algorithm without and with imagined rollouts."""
     base = {row.agent.split("/", 1)[1]: row for row in rows if row.agent.startswith("real-only/")}
     pairs = [
         (row, base[row.agent.split("/", 1)[1]])
@@ -146,4 +153,15 @@ def headline(results: Results) -> Headline | None:
         return None
     best, real = max(pairs, key=lambda pair: pair[0].success)
     algorithm = best.agent.split("/", 1)[1]
-    return Headline(level, algorithm, best.protocol, real.success, best.success)
+    captions = f"{algorithm} on real rollouts only", f"{algorithm} on real and imagined rollouts"
+    return Headline(level, real, best, captions, algorithm)
+
+
+def _distillation(level: str, rows: Sequence[Row]) -> Headline | None:
+    """The base model as it was, and with plans from unlabelled rows distilled into it."""
+    untuned = [row for row in rows if row.agent == "untuned"]
+    tuned = [row for row in rows if row.agent.startswith("teduo") and "(" not in row.agent]
+    if not untuned or not tuned:
+        return None
+    best = max(tuned, key=lambda row: row.success)
+    return Headline(level, untuned[0], best, ("the base model untuned", best.agent))

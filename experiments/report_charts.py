@@ -30,6 +30,12 @@ def agent_role(agent: str) -> str:
     return next(found, "reference")
 
 
+def is_variant(agent: str) -> bool:
+    """Whether an agent of a grid run lacks a rule of acting; pictures leave these to the tables."""
+    acts_by_rules = agent_role(agent) in ("distilled", "labelled")
+    return acts_by_rules and agent.endswith(("(no mask)", "(no loop-break)", "(greedy)"))
+
+
 def bars(rows: Sequence[Row]) -> str:
     """Horizontal bars of success with interval whiskers, one row per agent."""
     height = BAR_HEIGHT * len(rows) + 24

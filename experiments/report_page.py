@@ -7,7 +7,7 @@ from importlib.resources import files
 from experiments.measures import label, shown
 from experiments.progress import clock
 from experiments.report import Chart, ReportData, headline
-from experiments.report_charts import agent_role, bars, lines
+from experiments.report_charts import agent_role, bars, is_variant, lines
 from experiments.report_tables import fidelity_table, result_tables, section_body
 from experiments.report_watch import payload, watch
 from experiments.results import Results, Row
@@ -80,16 +80,16 @@ def _headline(data: ReportData) -> str:
     found = headline(data.results)
     if found is None:
         return facts
-    where = "goals it has no data for" if found.level == "novel" else f"the {found.level} level"
-    protocol = PROTOCOL_NAMES.get(found.protocol, found.protocol)
+    where = data.novelty if found.level == "novel" else f"the {found.level} level"
+    protocol = PROTOCOL_NAMES.get(found.after.protocol, found.after.protocol)
+    shares = [
+        f'<figure class="role-{agent_role(row.agent)}"><b>{100 * row.success:.1f}<small> %</small>'
+        f"</b><figcaption>{escape(caption)}</figcaption></figure>"
+        for row, caption in zip((found.before, found.after), found.captions, strict=True)
+    ]
     return (
-        '<div class="headline">'
-        f'<figure class="role-real"><b>{100 * found.without:.1f}<small> %</small></b>'
-        f"<figcaption>{escape(found.algorithm)} on real rollouts only</figcaption></figure>"
-        '<span class="arrow" aria-hidden="true">→</span>'
-        f'<figure class="role-imagined"><b>{100 * found.with_imagined:.1f}<small> %</small></b>'
-        f"<figcaption>{escape(found.algorithm)} on real and imagined rollouts</figcaption></figure>"
-        f'<p class="verdict">{found.points:+.1f} points of success on {escape(where)}'
+        f'<div class="headline">{shares[0]}<span class="arrow" aria-hidden="true">→</span>'
+        f'{shares[1]}<p class="verdict">{found.points:+.1f} points of success on {escape(where)}'
         + (f" <span>({escape(protocol)})</span>" if protocol else "")
         + f"</p></div>{facts}"
     )
@@ -110,7 +110,12 @@ def _levels(data: ReportData) -> str:
         if any(row.protocol == "unseen" for row in results.rows)
         else ""
     )
-    page = f'<ul class="legend">{legend}{strict}</ul><div class="panels">'
+    variants = (
+        "<li>variants of an agent without its rules of acting are in the tables</li>"
+        if any(is_variant(row.agent) for row in results.rows)
+        else ""
+    )
+    page = f'<ul class="legend">{legend}{strict}{variants}</ul><div class="panels">'
     page += "".join(
         _panel(results.select(*column), column, data.level_notes)
         for column in level_columns(results)
@@ -123,6 +128,7 @@ def _levels(data: ReportData) -> str:
 
 
 def _panel(rows: list[Row], column: tuple[str, str], notes: Mapping[str, str]) -> str:
+    rows = [row for row in rows if not is_variant(row.agent)]
     note = notes.get(column[0], "")
     episodes = sorted({row.episodes for row in rows})
     count = f"{episodes[0]:,}" if len(episodes) == 1 else f"{episodes[0]:,} to {episodes[-1]:,}"

@@ -116,8 +116,16 @@ def test_the_headline_takes_the_best_agent_with_imagination_and_not_the_widest_g
         )
     )
     assert found is not None
-    assert (found.algorithm, found.without, found.with_imagined) == ("cql", 0.4, 0.6)
+    assert (found.algorithm, found.before.success, found.after.success) == ("cql", 0.4, 0.6)
     assert found.points == pytest.approx(20.0)
+
+
+def test_the_headline_of_a_grid_run_is_its_model_before_and_after() -> None:
+    agents = {"random": 0.2, "untuned": 0.25, "teduo/random": 0.9, "teduo/bot-50": 0.95}
+    found = headline(make_results(*(make_row(agent, share) for agent, share in agents.items())))
+    assert found is not None
+    assert (found.before.agent, found.after.agent) == ("untuned", "teduo/bot-50")
+    assert found.points == pytest.approx(70.0)
 
 
 def test_a_run_without_imagination_has_no_headline() -> None:

@@ -59,6 +59,7 @@ def grid_report(seeds: Sequence[Path], results: Results) -> ReportData:
         ),
         agent_charts=_charts(folder, "train-", "Loss of baselines", "loss"),
         level_notes=CELL_NOTES,
+        novelty="grids or goals that were not trained on",
         sections=grid_sections(seeds),
     )
 
