@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from envs.babyai.drawing import DrawnCell, GridDrawing
 
+LARGE_CELLS = 12  # a wider grid needs a wide place
 NOTHING = -1  # in a cell, or in the agent's hands
 
 
@@ -34,6 +35,11 @@ class Film(Protocol):
         ...
 
     @property
+    def is_large(self) -> bool:
+        """Whether it needs a wide place to be seen or read."""
+        ...
+
+    @property
     def steps(self) -> Sequence[Step]:
         """The actions in words; empty where the picture itself shows them."""
         ...
@@ -53,7 +59,7 @@ class PushFilm:
 
     frames: np.ndarray  # (T + 1, N, 2) float, entity centres in world units
     strokes: np.ndarray  # (T, 4) float, a segment x0, y0, x1, y1 for each action
-    kind = "pushes"
+    kind, is_large = "pushes", False
     hint = "The arrow is the push; pale tracks show where a ball has been."
     steps: tuple[Step, ...] = ()
 
@@ -91,6 +97,11 @@ class GridFilm:
         """Number of steps T."""
         return len(self.steps)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether a cell would be too small to see in a narrow place."""
+        return self.frames[0].width > LARGE_CELLS
+
     def data(self) -> dict[str, Any]:
         """Things by number, and frames as what has changed in them since the frame before.
 
@@ -122,7 +133,7 @@ class PageFilm:
 
     pages: tuple[str, ...]  # T + 1
     steps: tuple[Step, ...]  # T
-    kind = "pages"
+    kind, is_large = "pages", True
     hint = "The marked action comes next; struck-out actions changed nothing."
 
     def __post_init__(self) -> None:

@@ -129,7 +129,12 @@ function makeDrawings(scene, style) {
     const turn = TURNS[direction] + eased * (quarters === 3 ? -1 : quarters);
     const centre = [(mix(x, toX, eased) + 0.5) * cell, (mix(y, toY, eased) + 0.5) * cell];
     drawAgent(context, ...centre, (turn * Math.PI) / 2, cell);
-    if (carried >= 0) drawThing(context, clip.things[carried], ...centre, 0.55 * cell);
+    if (carried < 0) return;
+    context.beginPath();
+    context.arc(...centre, 0.27 * cell, 0, 2 * Math.PI);
+    context.fillStyle = style("--card");
+    context.fill();
+    drawThing(context, clip.things[carried], ...centre, 0.5 * cell);
   }
 
   /** Every frame's cells in full, from what has changed in each; made once a clip. */

@@ -70,7 +70,8 @@ def _clips(data: ReportData) -> Iterator[Clip]:
 
 def _player(comparison: Comparison, number: int) -> str:
     clips = "".join(_clip(clip) for clip in comparison.clips)
-    wide = " wide" if len(comparison.clips) > 1 else ""
+    large = " large" if any(clip.film.is_large for clip in comparison.clips) else ""
+    wide = " wide" if len(comparison.clips) > 1 else large
     last = max(len(clip.film) for clip in comparison.clips)
     goal = escape(comparison.goal)
     reading = (

@@ -19,8 +19,12 @@ CELL_NOTES = {
     "new/train": "Goals that were trained on, in new grids.",
     "train/wording": "Goals that were trained on, in words never heard.",
     "train/combination": "Colours and types that no training goal joined.",
+    "new/wording": "Words never heard, in new grids.",
+    "new/combination": "New combinations, in new grids.",
+    "train/both": "New combinations, in words never heard.",
     "new/both": "New grids, new combinations, new words.",
     "train/kind": "A kind of goal that training never asked for: to stand on a tile.",
+    "new/kind": "That kind of goal, in new grids.",
 }
 
 
