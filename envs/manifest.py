@@ -5,6 +5,7 @@ Every check returns the problem in words, naming the file and the next step; emp
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -124,3 +125,19 @@ def problem_of_pages(path: Path, shard: Shard) -> str:
     except (OSError, pa.ArrowException) as error:
         return f"{path} cannot be read: {error}. {_NEXT_STEP}"
     return "" if rows == shard.rows else f"{path} holds {rows} rows instead of {shard.rows}."
+
+
+def problems_of_files(folder: Path, shards: Sequence[Shard]) -> list[str]:
+    """What is wrong with the shards of a store, and files that do not belong to it."""
+    problems = [
+        problem
+        for shard in shards
+        for path in [folder / shard.file]
+        if (problem := problem_of_shard(path, shard) or problem_of_pages(path, shard))
+    ]
+    known = {CARD, MANIFEST, MARKER, *(shard.file for shard in shards)}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    foreign = sorted(found - known)
+    return problems + [
+        f"{folder / name} is not part of the store. Move it elsewhere." for name in foreign
+    ]

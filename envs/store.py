@@ -28,9 +28,9 @@ from envs.manifest import (
     Manifest,
     Shard,
     marker_text,
-    problem_of_pages,
     problem_of_shard,
     problem_of_size,
+    problems_of_files,
     problems_of_marker,
     read_manifest,
 )
@@ -221,15 +221,4 @@ def verify_store(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if problems := problems_of_marker(folder):
         return problems
-    manifest = read_manifest(folder)
-    for shard in manifest.shards:
-        path = folder / shard.file
-        if problem := problem_of_shard(path, shard) or problem_of_pages(path, shard):
-            problems.append(problem)
-    known = {CARD, MANIFEST, MARKER, *(shard.file for shard in manifest.shards)}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    problems.extend(
-        f"{folder / name} is not part of the store. Move it elsewhere."
-        for name in sorted(found - known)
-    )
-    return problems
+    return problems_of_files(folder, read_manifest(folder).shards)

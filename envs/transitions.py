@@ -25,6 +25,7 @@ from envs.manifest import (
     marker_text,
     problem_of_shard,
     problem_of_size,
+    problems_of_files,
     problems_of_marker,
 )
 
@@ -160,6 +161,24 @@ class TransitionStore:
             actions[rows] = batch.actions
             first += len(batch)
         return Transitions(states, actions, next_states)
+
+
+def is_transition_store(folder: str | Path) -> bool:
+    """Whether a folder's manifest says that it holds transitions."""
+    try:
+        manifest = json.loads((Path(folder) / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("schema_version") == SCHEMA
+
+
+def verify_transitions(folder: str | Path) -> list[str]:
+    """Problems of a store, each naming its file; empty where every byte is as written."""
+    try:
+        store = TransitionStore(folder)
+    except StoreError as error:
+        return [str(error)]
+    return problems_of_files(store.folder, store.shards)
 
 
 def _rows(transitions: Transitions, first: int, last: int) -> Transitions:

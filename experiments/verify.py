@@ -65,8 +65,9 @@ def part_problems(path: Path) -> list[str]:
     kind = _kind(path)
     if kind == "store":
         from envs.store import verify_store
+        from envs.transitions import is_transition_store, verify_transitions
 
-        return verify_store(path)
+        return verify_transitions(path) if is_transition_store(path) else verify_store(path)
     if kind == "model":
         from kalm.pretrained import verify_model
 

@@ -112,6 +112,8 @@ def test_an_unknown_option_names_the_nearest_one(
 def test_verify_names_an_altered_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import numpy as np
 
+    from envs.transitions import Transitions, write_transitions
+
     episode = Episode(
         goal="go",
         observations=np.zeros((2, 1), np.float32),
@@ -120,14 +122,20 @@ def test_verify_names_an_altered_shard(tmp_path: Path, capsys: pytest.CaptureFix
         terminated=True,
         source="real",
     )
-    folder = write_store(tmp_path / "store", [episode], Card("toy", "1", "real"))
-    assert main(["verify", str(folder)]) == 0
-    (shard,) = folder.rglob("*.parquet")
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 4
-    shard.write_bytes(content)
-    assert main(["verify", str(folder)]) == 1
-    assert "part-00000.parquet was altered" in capsys.readouterr().out
+    states = np.arange(6, dtype=np.uint8).reshape(3, 2)
+    rows = Transitions(states, np.zeros(3, np.int8), states[::-1])
+    card = Card("toy", "1", "real")
+    for folder in (
+        write_store(tmp_path / "episodes", [episode], card),
+        write_transitions(tmp_path / "transitions", rows, card),
+    ):
+        assert main(["verify", str(folder)]) == 0
+        (shard,) = folder.rglob("*.parquet")
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 4
+        shard.write_bytes(content)
+        assert main(["verify", str(folder)]) == 1
+        assert f"{shard} was altered" in capsys.readouterr().out
 
 
 def test_a_command_can_be_pasted_into_a_shell() -> None:

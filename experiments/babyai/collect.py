@@ -117,15 +117,15 @@ def _config(settings: GridCollectSettings, share: float, index: int) -> "Collect
 
 
 def _problems(run: Run, settings: GridCollectSettings) -> list[str]:
-    from envs.files import StoreError
-    from envs.transitions import TransitionStore
+    from envs.transitions import verify_transitions
     from offline_rl.tasks import read_parquet
 
+    names = [data_name(share) for share in settings.expert_shares]
+    found = [verify_transitions(run.folder / transitions_folder(name)) for name in names]
+    problems = [problem for own in found for problem in own]
     try:
-        for name in map(data_name, settings.expert_shares):
-            for _ in TransitionStore(run.folder / transitions_folder(name)).batches():
-                pass
+        for name in names:
             read_parquet(run.folder / order_file(name), "order")
-    except (StoreError, ValueError) as error:
-        return [str(error)]
-    return []
+    except ValueError as error:
+        problems.append(str(error))
+    return problems
