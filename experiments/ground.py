@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
@@ -50,6 +50,7 @@ class BaseModelSettings:
     """Which language model is grounded."""
 
     name: str = EMBEDDED  # "embedded", a hub id, or a folder with config.json and safetensors
+    revision: str | None = None  # commit, tag or branch on the hub; pin it for tables
     remote_code_revision: str | None = None  # 40 hex digits; lets the model run its own code
     knowledge_pairs: int = 40_000  # text-only questions and answers that prime the embedded model
     primer: PrimerConfig = field(default_factory=PrimerConfig)  # of the embedded model
@@ -145,10 +146,12 @@ def check_base_model(settings: BaseModelSettings) -> None:
         return
     from transformers import AutoConfig
 
-    revision = settings.remote_code_revision
+    code = settings.remote_code_revision
     try:
         AutoConfig.from_pretrained(
-            settings.name, trust_remote_code=revision is not None, revision=revision or "main"
+            settings.name,
+            trust_remote_code=code is not None,
+            revision=code or settings.revision or "main",
         )
     except (OSError, ValueError) as error:
         raise ValueError(
@@ -261,20 +264,9 @@ def build_model(
     import torch
 
     from kalm.model import GroundedModel, StateScale, make_layout
-    from kalm.pretrained import add_lora, load_backbone
 
     torch.manual_seed(settings.seed)
-    backbone, tokenizer = load_backbone(
-        str(_base_path(run.folder, settings)),
-        remote_code_revision=settings.base.remote_code_revision,
-    )
-    if settings.base.lora_rank:
-        backbone = add_lora(
-            backbone,
-            rank=settings.base.lora_rank,
-            alpha=settings.base.lora_alpha,
-            dropout=settings.base.lora_dropout,
-        )
+    backbone, tokenizer = load_base(str(_base_path(run.folder, settings)), settings.base)
     layout = make_layout(world.spaces, settings.grounding.positions)
     observations = np.concatenate([episode.observations for episode in train])
     changes = np.concatenate([np.diff(episode.observations, axis=0) for episode in train])
@@ -284,6 +276,32 @@ def build_model(
         *(backbone, tokenizer, world.spaces, settings.grounding, scale, world.name),
         num_goals=known if settings.grounding.goal_weight else 0,
     )
+
+
+def load_base(path: str, settings: BaseModelSettings, *, half: bool = False) -> tuple[Any, Any]:
+    """The base model at `path`, with fresh adapters where they are asked for, and its tokenizer.
+
+    Args:
+        half: weights in bfloat16; adapters are in float32.
+    """
+    import torch
+
+    from kalm.pretrained import add_lora, load_backbone
+
+    backbone, tokenizer = load_backbone(
+        path,
+        remote_code_revision=settings.remote_code_revision,
+        revision=settings.revision,
+        dtype=torch.bfloat16 if half else torch.float32,
+    )
+    if settings.lora_rank:
+        backbone = add_lora(
+            backbone,
+            rank=settings.lora_rank,
+            alpha=settings.lora_alpha,
+            dropout=settings.lora_dropout,
+        )
+    return backbone, tokenizer
 
 
 def _measure(run: Run, settings: GroundSettings) -> None:

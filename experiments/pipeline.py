@@ -14,7 +14,7 @@ import tyro
 
 from envs import make_world
 from envs.files import require_free_space
-from experiments.babyai.pipeline import GridPreset, run_stages
+from experiments.babyai.pipeline import GridPreset, check_grid_preset, run_stages
 from experiments.babyai.presets import GRID_PRESETS, SUITES
 from experiments.babyai.suite import GridSuite, publish_suite
 from experiments.collect import collect_stage
@@ -140,7 +140,7 @@ def check_preset(preset: Preset | GridPreset) -> None:
         ValueError: an environment, level, algorithm or base model is unknown.
     """
     if isinstance(preset, GridPreset):
-        check_base_model(preset.read.base)
+        check_grid_preset(preset)
         return
     world = make_world(preset.collect.environment)
     for level in (*preset.evaluate.levels, *preset.imagine.rollouts.shares):

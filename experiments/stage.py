@@ -2,7 +2,8 @@
 
 `RUN/stages/NAME.json` records the key of a stage: its settings, and the keys of the stages it
 read from. The same key and a verified output mean that there is nothing to do; another
-key is refused, because later stages would mix results of two settings.
+key is refused, because later stages would mix results of two settings. A setting that did not exist
+when a stage was made is left out of its key where it has its default, which changes nothing.
 """
 
 import dataclasses
@@ -55,11 +56,11 @@ def complete(
     if not is_main_process():
         for name in stage.needs:
             _wait(run.folder, name)
-    record = _record(run.folder, stage)
+    before = _read(run.folder, stage.name)
+    record = _record(run.folder, stage, before)
     if not (stage.shared or is_main_process()):
         _wait(run.folder, stage.name, record["key"])
         return False
-    before = _read(run.folder, stage.name)
     if before is not None and not any((run.folder / name).exists() for name in stage.outputs):
         before = before if before["done"] else None  # it broke off before it wrote anything
     if overwrite and before is not None and (before["key"] != record["key"] or problems()):
@@ -118,8 +119,12 @@ def stage_settings(folder: Path, name: str) -> dict[str, Any]:
     return settings
 
 
-def _record(folder: Path, stage: Stage) -> dict[str, Any]:
-    """Settings and key of `stage`, from the keys of the stages it needs."""
+def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Settings and key of `stage`, from the keys of the stages it needs.
+
+    Args:
+        before: the record of an earlier start, if there was one.
+    """
     keys = {}
     for name in stage.needs:
         needed = _read(folder, name)
@@ -130,12 +135,32 @@ def _record(folder: Path, stage: Stage) -> dict[str, Any]:
                 f"Run `kalm {verb} {folder}` first."
             )
         keys[name] = needed["key"]
-    content = {
-        "settings": json.loads(json.dumps(dataclasses.asdict(stage.settings), default=str)),
-        "needs": keys,
-    }
+    settings = json.loads(json.dumps(dataclasses.asdict(stage.settings), default=str))
+    if before is not None:
+        settings = _without_new_defaults(stage.settings, settings, before["settings"])
+    content = {"settings": settings, "needs": keys}
     text = json.dumps(content, sort_keys=True)
     return {**content, "key": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _without_new_defaults(settings: Any, told: Any, before: Any) -> Any:
+    """`told`, which is `settings` as JSON, without new fields that have their defaults.
+
+    Args:
+        before: the same settings as an earlier version of the code told them.
+    """
+    if not (dataclasses.is_dataclass(settings) and isinstance(before, dict)):
+        return told
+    kept = {}
+    for field in dataclasses.fields(settings):
+        value, default = getattr(settings, field.name), field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if field.name in before:
+            kept[field.name] = _without_new_defaults(value, told[field.name], before[field.name])
+        elif value != default:
+            kept[field.name] = told[field.name]
+    return kept
 
 
 def _require_same(

@@ -81,6 +81,7 @@ class HfChat:
         name_or_folder: str,
         *,
         revision: str | None = None,
+        remote_code_revision: str | None = None,
         temperature: float = 0.0,
         top_k: int | None = None,
         max_tokens: int = 512,
@@ -89,6 +90,7 @@ class HfChat:
     ) -> None:
         """Args:
         revision: commit, tag or branch of a model on the hub.
+        remote_code_revision: 40 hexadecimal digits; allows the model's own code at that revision.
         temperature: 0 takes the likeliest words.
         top_k: words that are drawn among; all of them by default.
         max_tokens: longest answer.
@@ -101,7 +103,12 @@ class HfChat:
         """
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        backbone, tokenizer = load_backbone(name_or_folder, revision=revision, dtype=dtype)
+        backbone, tokenizer = load_backbone(
+            name_or_folder,
+            remote_code_revision=remote_code_revision,
+            revision=revision,
+            dtype=dtype,
+        )
         require_chat(tokenizer)
         self.model = TextModel(backbone, tokenizer).to(device).eval()
         self.name, self.revision, self.batch = name_or_folder, revision, batch

@@ -100,7 +100,11 @@ def _frames(tokenizer: Any, roles: tuple[str, ...]) -> list[list[int]]:
     messages = [{"role": r, "content": mark} for r, mark in zip(roles, marks, strict=True)]
     try:
         text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, date_string=_DATE
+            messages,
+            tokenize=False,
+            add_generation_prompt=True,
+            date_string=_DATE,
+            enable_thinking=False,  # whoever wants thoughts asks for them, and they are short
         )
     except TemplateError as error:
         raise ChatError(

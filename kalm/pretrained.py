@@ -50,30 +50,47 @@ def load_backbone(
     Raises:
         ModelError: unknown folder, missing safetensors, remote code without a pinned revision.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    if remote_code_revision is not None and not REVISION.fullmatch(remote_code_revision):
-        raise ModelError(
-            f"Expected --remote-code-revision as 40 hexadecimal digits, "
-            f"got `{remote_code_revision}`. Pin the commit whose code you have read."
-        )
-    trust = {
-        "trust_remote_code": remote_code_revision is not None,
-        "revision": remote_code_revision or revision or "main",
-    }
+    tokenizer = load_tokenizer(name, remote_code_revision=remote_code_revision, revision=revision)
+    trust = _trust(remote_code_revision, revision)
+    options = {"use_safetensors": True, "dtype": dtype}
+    return _loaded(AutoModelForCausalLM, name, **options, **trust), tokenizer
+
+
+def load_tokenizer(
+    name: str, *, remote_code_revision: str | None = None, revision: str | None = None
+) -> Any:
+    """The tokenizer of a causal LM; arguments and errors as of `load_backbone`."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _loaded(AutoTokenizer, name, **_trust(remote_code_revision, revision))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _loaded(kind: Any, name: str, **options: Any) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **trust)
-        backbone = AutoModelForCausalLM.from_pretrained(
-            name, use_safetensors=True, dtype=dtype, **trust
-        )
+        return kind.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"Could not load the base model `{name}`: {str(error).splitlines()[0]} "
             f"Give a folder with config.json and *.safetensors, or a hub id that can be reached."
         ) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return backbone, tokenizer
+
+
+def _trust(remote_code_revision: str | None, revision: str | None) -> dict[str, Any]:
+    """Which files of the hub are read, and whether their code may run."""
+    if remote_code_revision is not None and not REVISION.fullmatch(remote_code_revision):
+        raise ModelError(
+            f"Expected --remote-code-revision as 40 hexadecimal digits, "
+            f"got `{remote_code_revision}`. Pin the commit whose code you have read."
+        )
+    return {
+        "trust_remote_code": remote_code_revision is not None,
+        "revision": remote_code_revision or revision or "main",
+    }
 
 
 def add_lora(backbone: Any, *, rank: int, alpha: int, dropout: float) -> Any:
@@ -132,6 +149,8 @@ def save_model(model: LanguageModel, folder: Path, *, base_model: str) -> str:
         "part": part,
         "base_fingerprint": fingerprint(model.backbone) if part == "adapter" else None,
     }
+    if part == "adapter":
+        description |= _base_options(model)
     (folder / _description_file(model)).write_text(
         json.dumps(description, indent=2, sort_keys=True) + "\n"
     )
@@ -142,6 +161,14 @@ def save_model(model: LanguageModel, folder: Path, *, base_model: str) -> str:
     }
     (folder / HASHES).write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n")
     return model_hash(folder)
+
+
+def _base_options(model: LanguageModel) -> dict[str, str]:
+    """How the base model under adapters was loaded, where that was not in the usual way."""
+    commit = getattr(model.backbone.config, "_commit_hash", None)  # of a model from the hub
+    pinned = {} if commit is None else {"base_revision": commit}
+    half = model.dtype == torch.bfloat16
+    return pinned | ({"base_dtype": "bfloat16"} if half else {})
 
 
 def _description_file(model: LanguageModel) -> str:
@@ -284,7 +311,12 @@ def _load_parts(folder: Path, description: dict[str, Any]) -> tuple[Any, Any]:
 
         if not (folder / "adapter" / ADAPTER).is_file():
             raise ModelError(f"{folder / 'adapter'} has no {ADAPTER}. Restore it.")
-        base, _ = load_backbone(description["base_model"])
+        half = description.get("base_dtype") == "bfloat16"
+        base, _ = load_backbone(
+            description["base_model"],
+            revision=description.get("base_revision"),
+            dtype=torch.bfloat16 if half else torch.float32,
+        )
         if fingerprint(base) != description["base_fingerprint"]:
             raise ModelError(
                 f"{folder} adapts another base model: the weights of "

@@ -29,7 +29,7 @@ class LabelledGoal:
     """A goal as the learner has it."""
 
     name: str  # such as the text of its program
-    label: Labeller
+    label: Labeller | np.ndarray  # or labels of the model's own edges, packed (ceil(E / 8),) uint8
 
 
 @dataclass(frozen=True)
@@ -128,20 +128,28 @@ def edge_labels(model: EmpiricalModel, label: Labeller) -> np.ndarray:
     return unpacked(model, packed_labels(model, [label])[0])
 
 
-def packed_labels(model: EmpiricalModel, labellers: Sequence[Labeller]) -> np.ndarray:
+def packed_labels(model: EmpiricalModel, labels: Sequence[Labeller | np.ndarray]) -> np.ndarray:
     """Which edges reach each goal, eight to a byte (G, ceil(E / 8)) uint8; see `unpacked`.
 
     States are looked up once for all goals: with many goals that is most of the work.
     """
     count = len(model.counts)
-    packed = np.empty((len(labellers), -(-count // 8)), np.uint8)
+    packed = np.empty((len(labels), -(-count // 8)), np.uint8)
+    labellers = {}
+    for goal, label in enumerate(labels):
+        if isinstance(label, np.ndarray):
+            packed[goal] = label
+        else:
+            labellers[goal] = label
+    if not labellers:
+        return packed
     for first in range(0, count, _CHUNK):
         pairs = model.edge_pairs[first : first + _CHUNK]
         before = model.states[model.pair_states[pairs]]
         after = model.states[model.successors[first : first + _CHUNK]]
         actions = model.pair_actions[pairs]
         places = slice(first // 8, first // 8 + -(-len(pairs) // 8))
-        for goal, label in enumerate(labellers):
+        for goal, label in labellers.items():
             packed[goal, places] = np.packbits(label(before, actions, after))
     return packed
 
@@ -149,6 +157,31 @@ def packed_labels(model: EmpiricalModel, labellers: Sequence[Labeller]) -> np.nd
 def unpacked(model: EmpiricalModel, packed: np.ndarray) -> np.ndarray:
     """Labels (E,) bool of one goal from a row of `packed_labels`."""
     return np.asarray(np.unpackbits(packed, count=len(model.counts)).view(np.bool_))
+
+
+def goal_labels(
+    model: EmpiricalModel, goals: Sequence[LabelledGoal]
+) -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Says which steps reach which goal, (B,) bool; what the data never shows reaches none.
+
+    Its arguments: numbers of goals (B,), states before (B, D), actions (B,), states after (B, D).
+    """
+
+    def reached(
+        numbers: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
+    ) -> np.ndarray:
+        found = np.zeros(len(numbers), bool)
+        for number in np.unique(numbers).tolist():
+            rows, label = numbers == number, goals[number].label
+            steps = (before[rows], actions[rows], after[rows])
+            if isinstance(label, np.ndarray):
+                edges = model.edges_of(model.ids(steps[0]), steps[1], model.ids(steps[2]))
+                found[rows] = unpacked(model, label)[edges] & (edges >= 0)
+            else:
+                found[rows] = label(*steps)
+        return found
+
+    return reached
 
 
 def equal_shares(groups: Sequence[str]) -> list[float]:

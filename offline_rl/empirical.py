@@ -143,6 +143,18 @@ class EmpiricalModel:
         known = (self._pair_keys[places] == keys) & (actions >= 0) & (actions < self.num_actions)
         return np.where(known, self.likely_edges[places], -1)
 
+    def edges_of(
+        self, state_ids: np.ndarray, actions: np.ndarray, next_ids: np.ndarray
+    ) -> np.ndarray:
+        """The edge (B,) int64 of each (state, action, next state), -1 where the data has none."""
+        keys = state_ids.astype(np.int64) * self.num_actions + actions
+        places = np.minimum(np.searchsorted(self._pair_keys, keys), len(self._pair_keys) - 1)
+        known = (self._pair_keys[places] == keys) & (actions >= 0) & (actions < self.num_actions)
+        known &= next_ids >= 0
+        keys = places * len(self.states) + next_ids
+        edges = np.minimum(np.searchsorted(self._edge_keys, keys), len(self._edge_keys) - 1)
+        return np.where(known & (self._edge_keys[edges] == keys), edges, -1)
+
     def pairs_into(self, state_ids: np.ndarray) -> np.ndarray:
         """Pairs (any number,) whose most likely next state is one of `state_ids` (B,)."""
         pairs, offsets = self._incoming
@@ -218,6 +230,11 @@ class EmpiricalModel:
         """State and action of each pair as one increasing number (P,) int64."""
         keys = self.pair_states.astype(np.int64) * self.num_actions + self.pair_actions
         return np.asarray(keys)
+
+    @cached_property
+    def _edge_keys(self) -> np.ndarray:
+        """Pair and next state of each edge as one increasing number (E,) int64."""
+        return np.asarray(self.edge_pairs * len(self.states) + self.successors)
 
     @cached_property
     def _incoming(self) -> tuple[np.ndarray, np.ndarray]:

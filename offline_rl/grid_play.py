@@ -107,14 +107,19 @@ class RandomPlayer:
 class ScriptPlayer:
     """Plays lists of actions made beforehand, such as a scripted expert's; then it is done."""
 
-    def __init__(self, script: Callable[[GridTask], Sequence[int]]) -> None:
-        self._script = script
-        self._actions: list[Sequence[int]] = []
+    def __init__(
+        self, scripts: Callable[[Sequence[GridTask], int], Sequence[Sequence[int]]]
+    ) -> None:
+        """Args:
+        scripts: makes a list for each task; the number is a seed.
+        """
+        self._scripts = scripts
+        self._actions: Sequence[Sequence[int]] = []
         self._places = np.zeros(0, np.int64)
 
     def begin(self, tasks: Sequence[GridTask], seed: int) -> None:
-        """Asks for the script of every task."""
-        self._actions = [self._script(task) for task in tasks]
+        """Asks for the scripts of all tasks."""
+        self._actions = self._scripts(tasks, seed)
         self._places = np.zeros(len(tasks), np.int64)
 
     def act(self, episodes: np.ndarray, states: np.ndarray) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.babyai.distil import distil_name
-from experiments.babyai.folders import COLLECT, Arm, grid_world
+from experiments.babyai.folders import COLLECT, Arm, grid_world, has_samples
 from experiments.folders import goal_encoder
 from experiments.progress import progress
 from experiments.stage import Stage, complete
@@ -72,7 +73,7 @@ class Baseline:
 
 def baselines_stage(run: Run, settings: BaselineSettings, *, overwrite: bool) -> None:
     """Trains every baseline that is not there yet."""
-    for baseline in settings.imitators:
+    for baseline in taught(run.folder, settings.imitators):
         network = replace(settings.network, seed=settings.seed)
         complete(
             run,
@@ -83,7 +84,7 @@ def baselines_stage(run: Run, settings: BaselineSettings, *, overwrite: bool) ->
             lambda b=baseline: _problems(run, b, "imitation"),  # type: ignore[misc]
             overwrite=overwrite,
         )
-    for baseline in settings.agents:
+    for baseline in taught(run.folder, settings.agents):
         alone = replace(settings, imitation=(), network=ImitationConfig(), offline_rl=())
         complete(
             run,
@@ -92,6 +93,11 @@ def baselines_stage(run: Run, settings: BaselineSettings, *, overwrite: bool) ->
             lambda b=baseline: agent_problems(run.folder / b.folder),  # type: ignore[misc]
             overwrite=overwrite,
         )
+
+
+def taught(folder: Path, baselines: list[Baseline]) -> list[Baseline]:
+    """Those that there are samples for."""
+    return [baseline for baseline in baselines if has_samples(folder, baseline.arm)]
 
 
 def _samples(run: Run, baseline: Baseline) -> "DistillationSet":

@@ -1,21 +1,23 @@
 """Everyone who is evaluated in grids: references, the solver alone, and every arm's model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.babyai.baselines import BaselineSettings
+from experiments.babyai.baselines import BaselineSettings, taught
 from experiments.babyai.folders import (
     TEST_GOALS,
     Arm,
     empirical_model,
     grid_world,
+    has_samples,
     read_goals,
 )
-from experiments.babyai.read import ReadSettings, base_text_model
+from experiments.babyai.read import ReadSettings, base_chat, base_text_model, is_chat_base
+from experiments.chats import chat_costs
 from experiments.folders import goal_encoder
 from experiments.ground import torch_device
 
@@ -41,6 +43,8 @@ class GridContestant:
     split: Names | None = None  # rows by start, where it is not one row
     shape: "GridShape | None" = None  # the only shape of grids that it can act in
     watched: bool = False  # whether the report shows some of its episodes
+    episodes: int | None = None  # of each cell that it plays, the first ones; all by default
+    counts: Callable[[], Mapping[str, float]] = dict  # what was lost on the way, for metrics
 
     def can_play(self, world: "BabyAiWorld") -> bool:
         """Whether it can act in that world at all."""
@@ -63,9 +67,20 @@ def references() -> Iterator[GridContestant]:
     )
     yield GridContestant(
         "expert",
-        lambda world: ScriptPlayer(lambda task: world.expert_actions(task, "planner")),
+        lambda world: ScriptPlayer(
+            lambda tasks, _: [world.expert_actions(task, "planner") for task in tasks]
+        ),
         trained=False,
     )
+
+
+@dataclass(frozen=True)
+class Playing:
+    """How agents of an evaluation act."""
+
+    variants: bool = True  # also without mask, without loop-break, and without both
+    temperature: float = 0.0  # of language models' actions
+    in_context: int = 0  # episodes per cell of the chat model with examples; 0 leaves it out
 
 
 def agents(
@@ -73,8 +88,7 @@ def agents(
     read: ReadSettings,
     arms: Sequence[Arm],
     baselines: BaselineSettings,
-    *,
-    variants: bool,
+    playing: Playing,
 ) -> Iterator[GridContestant]:
     """The random floor under the learned mask, the solver, the untuned model, baselines, arms."""
     from offline_rl.grid_play import RandomPlayer
@@ -88,12 +102,17 @@ def agents(
     )
     for data, known in effects.items():
         yield _solver(folder, data, programs, known)
-    base = ActionScores(base_text_model(folder, read.base))
-    yield _language("untuned", base, first, programs, effects[first.data])
+    yield _untuned(folder, read, first, programs, effects[first.data], playing)
+    trained = [arm for arm in arms if has_samples(folder, arm)]
+    if playing.in_context and trained and is_chat_base(read.base):
+        yield _in_context(folder, read, trained[0], effects[trained[0].data], playing)
     yield from _baselines(folder, baselines, effects)
-    for arm in arms:
-        scores = ActionScores(_tuned(folder, arm))
-        yield from _variants(arm, scores, programs, effects[arm.data], variants)
+    for arm in trained:
+        if arm.lists:
+            yield _lists(folder, arm, programs, playing)
+        else:
+            scores = ActionScores(_tuned(folder, arm))
+            yield from _variants(arm, scores, programs, effects[arm.data], playing)
 
 
 def _effects(folder: Path, data: str) -> "KnownEffects":
@@ -113,22 +132,37 @@ def _tuned(folder: Path, arm: Arm) -> "TextModel":
     return load_text_model(folder / arm.model / "best").to(torch_device())
 
 
+def _untuned(
+    folder: Path,
+    read: ReadSettings,
+    arm: Arm,
+    programs: "dict[str, Program | None]",
+    known: "KnownEffects",
+    playing: Playing,
+) -> GridContestant:
+    """The base model, asked as the arm's model is."""
+    from offline_rl.language_policy import ActionScores
+
+    scores = ActionScores(base_text_model(folder, read))
+    return _language("untuned", scores, arm, programs, known, playing)
+
+
 def _variants(
     arm: Arm,
     scores: "ActionScores",
     programs: "dict[str, Program | None]",
     known: "KnownEffects",
-    variants: bool,
+    playing: Playing,
 ) -> Iterator[GridContestant]:
     """The arm with both rules, and without one or both of them."""
-    yield replace(_language(arm.label, scores, arm, programs, known), watched=True)
-    if variants:
+    yield replace(_language(arm.label, scores, arm, programs, known, playing), watched=True)
+    if playing.variants:
         for name, off in (
             ("no mask", {"mask": False}),
             ("no loop-break", {"loop_break": False}),
-            ("greedy", {"mask": False, "loop_break": False}),
+            ("greedy", {"mask": False, "loop_break": False, "temperature": 0.0}),
         ):
-            yield _language(f"{arm.label} ({name})", scores, arm, programs, known, **off)
+            yield _language(f"{arm.label} ({name})", scores, arm, programs, known, playing, **off)
 
 
 def _language(
@@ -137,18 +171,72 @@ def _language(
     arm: Arm,
     programs: "dict[str, Program | None]",
     known: "KnownEffects",
-    **rules: bool,
+    playing: Playing,
+    **rules: Any,
 ) -> GridContestant:
     from offline_rl.acting import ActingConfig, ScoredPlayer
     from offline_rl.language_policy import LanguageScores
 
-    config = replace(ActingConfig(), **rules)
+    config = replace(ActingConfig(temperature=playing.temperature), **rules)
     return GridContestant(
         name,
         lambda world: ScoredPlayer(
             LanguageScores(scores, programs, world.shape, arm.form), _mask(known, world), config
         ),
     )
+
+
+def _lists(
+    folder: Path, arm: Arm, programs: "dict[str, Program | None]", playing: Playing
+) -> GridContestant:
+    """An arm that plays whole lists of actions, without planning anew."""
+    from offline_rl.grid_play import ScriptPlayer
+    from offline_rl.language_policy import ActionLists
+
+    model, made = _tuned(folder, arm), []
+
+    def player(world: "BabyAiWorld") -> "GridPlayer":
+        made.append(
+            ActionLists(
+                *(model, programs, world.shape, arm.form),
+                longest_steps=world.horizon_steps,
+                temperature=playing.temperature,
+            )
+        )
+        return ScriptPlayer(made[-1].of)
+
+    def counts() -> dict[str, float]:
+        return {
+            "actions": sum(lists.words for lists in made),
+            "unknown_actions": sum(lists.unknown for lists in made),
+        }
+
+    return GridContestant(arm.label, player, counts=counts, watched=True)
+
+
+def _in_context(
+    folder: Path, read: ReadSettings, arm: Arm, known: "KnownEffects", playing: Playing
+) -> GridContestant:
+    """The base model with examples and reasoning, under the same rules as the others."""
+    from offline_rl.acting import ActingConfig, ScoredPlayer
+    from offline_rl.distillation_set import DistillationSet
+    from offline_rl.in_context import InContextScores, worked_examples
+
+    samples = DistillationSet.read(folder / arm.samples)
+    examples = worked_examples(samples, grid_world(folder).shape)
+    chat, made = base_chat(folder, read), []
+
+    def player(world: "BabyAiWorld") -> "GridPlayer":
+        made.append(InContextScores(chat, examples, world.shape))
+        return ScoredPlayer(made[-1], _mask(known, world), ActingConfig())
+
+    def counts() -> dict[str, float]:
+        return chat_costs(chat) | {
+            "answers": sum(scores.answers for scores in made),
+            "answers_without_action": sum(scores.nonsense for scores in made),
+        }
+
+    return GridContestant("in context", player, episodes=playing.in_context, counts=counts)
 
 
 def _baselines(
@@ -161,7 +249,7 @@ def _baselines(
     from offline_rl.imitation import ImitationScores, load_imitation
 
     encode, config, shape = goal_encoder(folder).encode, ActingConfig(), grid_world(folder).shape
-    for baseline in settings.imitators:
+    for baseline in taught(folder, settings.imitators):
         network, known = load_imitation(folder / baseline.folder), effects[baseline.arm.data]
         yield GridContestant(
             baseline.label,
@@ -170,7 +258,7 @@ def _baselines(
             ),
             shape=shape,
         )
-    for baseline in settings.agents:
+    for baseline in taught(folder, settings.agents):
         agent, known = Agent.from_pretrained(folder / baseline.folder), effects[baseline.arm.data]
         yield GridContestant(
             baseline.label,

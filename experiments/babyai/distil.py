@@ -12,15 +12,18 @@ from experiments.babyai.folders import (
     COLLECT,
     PLANNED,
     Arm,
+    asked_goals,
     empirical_model,
     grid_world,
+    has_samples,
     order_file,
     read_goals,
-    training_goals,
     transitions_folder,
 )
+from experiments.babyai.label import JUDGE, LabelSettings, judged_labels, label_needs
 from experiments.babyai.read import READ
 from experiments.folders import whole_json
+from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -28,10 +31,9 @@ from experiments.tracking import Run
 from offline_rl.distillation import DistillationConfig
 
 if TYPE_CHECKING:
-    from envs.babyai.goals import Spec
     from envs.babyai.world import BabyAiWorld
     from imagination.programs import Program
-    from offline_rl.distillation import LabelledGoal, PlannedSteps
+    from offline_rl.distillation import LabelledGoal, Labeller, PlannedSteps
     from offline_rl.empirical import EmpiricalModel
 
 
@@ -41,6 +43,7 @@ class DistilSettings:
 
     arms: tuple[str, ...] = ("teduo/bot-50", "teduo/random", "cloning/bot-50", "cloning/random")
     plans: DistillationConfig = field(default_factory=DistillationConfig)  # of each arm
+    labels: LabelSettings = field(default_factory=LabelSettings)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,6 +51,25 @@ class DistilSettings:
             raise ValueError(f"Expected different --arms, at least one, got {self.arms}.")
         for arm in self.arms:
             Arm.of(arm)
+
+
+@dataclass(frozen=True)
+class MeantGoal:
+    """A goal to plan for: its words, what they were read as, and which steps reach it."""
+
+    wordings: tuple[str, ...]
+    program: "Program | None"  # None where it was not understood, yet judged
+    label: "Labeller | np.ndarray"  # as in `LabelledGoal`
+
+    @property
+    def name(self) -> str:
+        """Its program, or its words where it has none."""
+        return self.program.text() if self.program else self.wordings[0]
+
+    @property
+    def group(self) -> str:
+        """Goals of a group share plans equally, and so do the groups."""
+        return self.program.relation if self.program else "not read"
 
 
 def distil_stage(run: Run, settings: DistilSettings, *, overwrite: bool) -> None:
@@ -58,13 +80,18 @@ def distil_stage(run: Run, settings: DistilSettings, *, overwrite: bool) -> None
             Stage(
                 distil_name(arm),
                 replace(settings, arms=(arm.label,)),
-                (COLLECT, READ),
+                (COLLECT, READ, *label_needs(settings.labels, arm.data)),
                 (arm.samples, arm.report),
             ),
             lambda arm=arm: _distil(run, settings, arm),  # type: ignore[misc]
             lambda arm=arm: _problems(run, arm),  # type: ignore[misc]
             overwrite=overwrite,
         )
+        if not has_samples(run.folder, arm):
+            say(
+                f"{arm.label}: no plans to learn from, as no goal was understood or the data "
+                f"reaches none; left out. {run.folder / arm.report} counts the goals."
+            )
 
 
 def distil_name(arm: Arm) -> str:
@@ -72,64 +99,85 @@ def distil_name(arm: Arm) -> str:
     return f"distil-{arm.slug}"
 
 
-def training_texts(run: Run) -> "dict[Program, list[str]]":
-    """The training goals' texts by what they were read as; those not understood are left out."""
-    programs = read_goals(run.folder)
+def meant_goals(run: Run, settings: DistilSettings, arm: Arm) -> list[MeantGoal]:
+    """The training goals that have labels, and a meaning where the arm tells states by it."""
+    from imagination.abstraction import RAW
+    from offline_rl.distillation import program_labeller
+
+    programs, shape = read_goals(run.folder), grid_world(run.folder).shape
+    if settings.labels.way == JUDGE:
+        return [
+            MeantGoal((text,), programs[text], labels)
+            for text, labels in judged_labels(run.folder, arm.data).items()
+            if labels is not None and (arm.form == RAW or programs[text] is not None)
+        ]
     texts: dict[Program, list[str]] = {}
-    for goal in training_goals(run.folder):
+    for goal in asked_goals(run.folder):
         program = programs[goal.text]
         if program is not None:
             texts.setdefault(program, []).append(goal.text)
-    if not texts:
-        raise ValueError("Expected training goals that were understood, got none. Prime longer.")
-    return texts
+    return [
+        MeantGoal(tuple(said), program, program_labeller(program, shape))
+        for program, said in texts.items()
+    ]
 
 
 def _distil(run: Run, settings: DistilSettings, arm: Arm) -> None:
-    from envs.babyai.simulator import ACTION_NAMES
-    from imagination.abstraction import RAW, abstract_text
     from offline_rl.distillation_set import DistillationSet
 
-    world, texts = grid_world(run.folder), training_texts(run)
+    world, goals = grid_world(run.folder), meant_goals(run, settings, arm)
     model = empirical_model(run.folder, arm.data)
-    programs = list(texts)
-    steps = _steps(run, settings, arm, world, model, programs)
-    said = [
-        texts[programs[goal]][plan % len(texts[programs[goal]])]
-        for goal, plan in zip(steps.goals.tolist(), steps.plans.tolist(), strict=True)
-    ]
-    meant = [programs[goal] for goal in steps.goals.tolist()]
+    steps = _steps(run, settings, arm, model, goals)
+    numbered = list(zip(steps.goals.tolist(), steps.plans.tolist(), strict=True))
+    said = [goals[goal].wordings[plan % len(goals[goal].wordings)] for goal, plan in numbered]
+    meant = [goals[goal] for goal, _ in numbered]
     states = model.states[steps.states]
-    questions = abstract_text(said if arm.form == RAW else meant, states, world.shape, arm.form)
     DistillationSet(
-        questions,
-        [ACTION_NAMES[action] for action in steps.actions.tolist()],
+        _questions(arm, said, meant, states, world),
+        _answers(arm, steps),
         said,
-        [program.text() for program in meant],
+        [goal.program.text() if goal.program else "" for goal in meant],
         steps.plans.astype(np.int64),
         steps.steps_left.astype(np.int64),
         states,
     ).write(run.folder / arm.samples)
-    specs = {goal.text: goal.spec for goal in training_goals(run.folder)}
-    report = _report(world, model, texts, specs, steps, arm)
+    report = _report(run, model, goals, steps, arm)
     write_text(run.folder / arm.report, json.dumps(report, indent=1) + "\n")
     run.rewind(distil_name(arm), -1)
     run.log(distil_name(arm), 0, report["numbers"])
+
+
+def _questions(
+    arm: Arm, said: list[str], meant: list[MeantGoal], states: np.ndarray, world: "BabyAiWorld"
+) -> list[str]:
+    """The states as their goals see them."""
+    from imagination.abstraction import RAW, abstract_text
+
+    programs = [goal.program for goal in meant if goal.program is not None]
+    return abstract_text(said if arm.form == RAW else programs, states, world.shape, arm.form)
+
+
+def _answers(arm: Arm, steps: "PlannedSteps") -> list[str]:
+    """The next action of every step, or all that are left."""
+    from envs.babyai.simulator import ACTION_NAMES
+
+    names = [ACTION_NAMES[action] for action in steps.actions.tolist()]
+    counts = steps.steps_left.tolist() if arm.lists else [1] * len(names)
+    return [" ".join(names[row : row + count]) for row, count in enumerate(counts)]
 
 
 def _steps(
     run: Run,
     settings: DistilSettings,
     arm: Arm,
-    world: "BabyAiWorld",
     model: "EmpiricalModel",
-    programs: "list[Program]",
+    meant: list[MeantGoal],
 ) -> "PlannedSteps":
     from offline_rl.distillation import equal_shares, plan_steps
     from offline_rl.language_policy import ACTION_ORDER
 
-    goals = labelled_goals(programs, world)
-    shares = equal_shares([program.relation for program in programs])
+    goals = labelled_goals(meant)
+    shares = equal_shares([goal.group for goal in meant])
     config = replace(settings.plans, seed=settings.seed)
     with progress(f"distilling {arm.slug}", len(goals), "goals") as advance:
         if arm.source == PLANNED:
@@ -137,11 +185,11 @@ def _steps(
         return _stretches(run, arm, model, goals, shares, config)
 
 
-def labelled_goals(programs: "list[Program]", world: "BabyAiWorld") -> "list[LabelledGoal]":
-    """Goals that are labelled by what they were read as."""
-    from offline_rl.distillation import LabelledGoal, program_labeller
+def labelled_goals(meant: list[MeantGoal]) -> "list[LabelledGoal]":
+    """The goals as planning has them."""
+    from offline_rl.distillation import LabelledGoal
 
-    return [LabelledGoal(p.text(), program_labeller(p, world.shape)) for p in programs]
+    return [LabelledGoal(goal.name, goal.label) for goal in meant]
 
 
 def _stretches(
@@ -165,59 +213,42 @@ def _stretches(
 
 
 def _report(
-    world: "BabyAiWorld",
-    model: "EmpiricalModel",
-    texts: "dict[Program, list[str]]",
-    specs: "dict[str, Spec]",
-    steps: "PlannedSteps",
-    arm: Arm,
+    run: Run, model: "EmpiricalModel", goals: list[MeantGoal], steps: "PlannedSteps", arm: Arm
 ) -> "dict[str, dict[str, float]]":
     """Counts, coverage and audits; replays in the environment are for this report alone."""
-    programs = list(texts)
-    relations = [programs[goal].relation for goal in steps.goals[steps.steps_left == 1].tolist()]
+    groups = [goals[goal].group for goal in steps.goals[steps.steps_left == 1].tolist()]
     numbers = {
         "goals": len(steps.reports),
         "goals_without_plans": len(steps.unreached),
-        "plans": len(relations),
+        "plans": len(groups),
         "samples": len(steps),
         "environment_steps": steps.environment_steps,
         "labelled_edges": sum(report.labelled_edges for report in steps.reports),
         "seconds": sum(report.seconds for report in steps.reports),
-        **{f"plans/{name}": count for name, count in sorted(Counter(relations).items())},
+        **{f"plans/{name}": count for name, count in sorted(Counter(groups).items())},
     }
     if arm.source == PLANNED:
-        numbers |= _replays(world, model, texts, specs, steps)
+        numbers |= _replays(run, model, goals, steps)
     return {"numbers": numbers, "coverage": dataclasses.asdict(model.coverage)}
 
 
 def _replays(
-    world: "BabyAiWorld",
-    model: "EmpiricalModel",
-    texts: "dict[Program, list[str]]",
-    specs: "dict[str, Spec]",
-    steps: "PlannedSteps",
+    run: Run, model: "EmpiricalModel", goals: list[MeantGoal], steps: "PlannedSteps"
 ) -> dict[str, float]:
     """Shares of plans that reach their goal again, on the model and by the environment's truth."""
     from envs.babyai.goals import specs_array
-    from offline_rl.distillation import likely_next, program_labeller, replay
+    from offline_rl.distillation import goal_labels, likely_next, replay
 
-    labellers = [program_labeller(program, world.shape) for program in texts]
-    truth = specs_array([specs[said[0]] for said in texts.values()])
-
-    def labelled(
-        goals: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
-    ) -> np.ndarray:
-        found = np.zeros(len(goals), bool)
-        for goal in np.unique(goals).tolist():
-            rows = goals == goal
-            found[rows] = labellers[goal](before[rows], actions[rows], after[rows])
-        return found
+    world = grid_world(run.folder)
+    specs = {goal.text: goal.spec for goal in asked_goals(run.folder)}
+    truth = specs_array([specs[goal.wordings[0]] for goal in goals])
 
     def judged(
-        goals: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
+        numbers: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
     ) -> np.ndarray:
-        return world.success(truth[goals], before, actions, after)
+        return world.success(truth[numbers], before, actions, after)
 
+    labelled = goal_labels(model, labelled_goals(goals))
     return {
         "replayed_on_model": replay(model, steps, lambda s, a: likely_next(model, s, a), labelled),
         "replayed_in_environment": replay(model, steps, world.step_states, judged),

@@ -1,15 +1,22 @@
 """Success of every agent on every cell: grids trained on or new, goals trained on or new."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.baselines import BaselineSettings
-from experiments.babyai.contestants import GridContestant, agents, references
-from experiments.babyai.folders import COLLECT, TEST_GOALS, Arm, grid_worlds, new_worlds
+from experiments.babyai.baselines import BaselineSettings, taught
+from experiments.babyai.contestants import GridContestant, Playing, agents, references
+from experiments.babyai.folders import (
+    COLLECT,
+    TEST_GOALS,
+    Arm,
+    grid_worlds,
+    has_samples,
+    new_worlds,
+)
 from experiments.babyai.read import READ, ReadSettings, write_readings
 from experiments.babyai.tune import tune_name
 from experiments.babyai.watched import watched_episodes, write_watched
@@ -40,12 +47,19 @@ class GridEvaluateSettings:
     splits: tuple[str, ...] = SPLITS  # goals; each on training and on new grids
     transfer: tuple[str, ...] = ()  # other sizes of grids to test on; names of GridSize
     variants: bool = True  # rows without mask, without loop-break, and without both
+    temperature: float = 0.0  # of language models' actions; 0.7 in the paper
+    in_context: int = 0  # episodes per cell of a chat model with examples; 0 leaves the row out
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.num_new_layouts < 1:
             raise ValueError(
                 f"Expected --episodes and --num-new-layouts >= 1, got {self.episodes}, "
                 f"{self.num_new_layouts}."
+            )
+        if self.temperature < 0.0 or self.in_context < 0:
+            raise ValueError(
+                f"Expected --temperature and --in-context >= 0, got {self.temperature}, "
+                f"{self.in_context}."
             )
         from envs.babyai.layouts import SIZES
 
@@ -91,13 +105,15 @@ def evaluate_stage(
             "evaluate-references", REFERENCES, (COLLECT,), lambda: references(), overwrite
         )
     match.read_goals(read, overwrite)
-    trained = (baseline.stage for baseline in baselines.imitators + baselines.agents)
-    needs = (COLLECT, READ_TEST, *map(tune_name, arms), *trained)
+    learned = taught(run.folder, baselines.imitators + baselines.agents)
+    tuned = (tune_name(arm) for arm in arms if has_samples(run.folder, arm))
+    needs = (COLLECT, READ_TEST, *tuned, *(baseline.stage for baseline in learned))
+    playing = Playing(settings.variants, settings.temperature, settings.in_context)
     match.complete(
         "evaluate",
         EVALUATION,
         needs,
-        lambda: agents(run.folder, read, arms, baselines, variants=settings.variants),
+        lambda: agents(run.folder, read, arms, baselines, playing),
         overwrite,
     )
 
@@ -165,11 +181,13 @@ class _Match:
         _write_tasks(folder / TASKS, cells, self._settings.task_seed)
         records: list[Record] = []
         watched: list[Episode] = []
+        counts: dict[str, float] = {}
         for contestant in contestants:
-            total = sum(len(cell.tasks) for cell in cells)
+            mine = [_share(cell, contestant) for cell in cells if contestant.can_play(cell.world)]
+            total = sum(len(cell.tasks) for cell in mine)
             with progress(f"evaluating {contestant.name}", total, "episodes") as advance:
                 done = 0
-                for cell in (cell for cell in cells if contestant.can_play(cell.world)):
+                for cell in mine:
                     plays, found = self._play(contestant, cell, lambda n, d=done: advance(d + n))  # type: ignore[misc]
                     records += found
                     if contestant.watched:
@@ -177,6 +195,7 @@ class _Match:
                             cell.world, cell.level, cell.tasks, plays, contestant.name
                         )
                     done += len(cell.tasks)
+            counts |= {f"{contestant.name}/{k}": n for k, n in contestant.counts().items()}
         kinds = {
             cell.level: dict.fromkeys(sorted({task.goal.kind for task in cell.tasks}), 1)
             for cell in cells
@@ -192,7 +211,7 @@ class _Match:
         evaluation.write(folder / OUTCOMES)
         self._run.rewind(stage, -1)
         rows = {f"{r.agent}/{r.level}/{r.kind}": r.success for r in evaluation.rows()}
-        self._run.log(stage, 0, rows)
+        self._run.log(stage, 0, rows | counts)
 
     def _play(
         self, contestant: GridContestant, cell: Cell, on_step: Callable[[int], None]
@@ -203,6 +222,11 @@ class _Match:
         plays = play(cell.world, player, cell.tasks, self._settings.task_seed, on_step)
         names = contestant.names(player, np.stack([task.start for task in cell.tasks]))
         return plays, _records(cell, plays, names, self._seed if contestant.trained else 0)
+
+
+def _share(cell: Cell, contestant: GridContestant) -> Cell:
+    """The cell with the tasks that the contestant plays."""
+    return replace(cell, tasks=cell.tasks[: contestant.episodes])
 
 
 def _records(cell: Cell, plays: "Plays", names: Sequence[str], seed: int) -> "list[Record]":

@@ -20,12 +20,23 @@ TEST_GOALS = "evaluation/goals.json"  # what the goals of the evaluation were re
 COLLECT = "collect"  # the stage whose settings say which grids these are
 NEW_GRIDS = 1_000_000  # seeds of grids to test on begin here; no training uses them
 PLANNED, CLONED = "planned", "cloned"
-# Where the samples of a method come from, and the form of their states.
+
+
+@dataclass(frozen=True)
+class Method:
+    """Where the samples of a method come from, and what is asked and answered in them."""
+
+    source: str  # PLANNED or CLONED
+    form: str  # of states, of imagination.abstraction.FORMS
+    lists: bool = False  # answers are all actions to the goal, played without planning anew
+
+
 METHODS = {
-    "teduo": (PLANNED, "roles_egocentric"),
-    "teduo-absolute": (PLANNED, "roles_absolute"),
-    "teduo-raw": (PLANNED, "raw"),
-    "cloning": (CLONED, "roles_egocentric"),
+    "teduo": Method(PLANNED, "roles_egocentric"),
+    "teduo-absolute": Method(PLANNED, "roles_absolute"),
+    "teduo-raw": Method(PLANNED, "raw"),
+    "teduo-list": Method(PLANNED, "roles_egocentric", lists=True),
+    "cloning": Method(CLONED, "roles_egocentric"),
 }
 
 
@@ -58,12 +69,17 @@ class Arm:
     @property
     def source(self) -> str:
         """PLANNED or CLONED."""
-        return METHODS[self.method][0]
+        return METHODS[self.method].source
 
     @property
     def form(self) -> str:
         """How its states are told."""
-        return METHODS[self.method][1]
+        return METHODS[self.method].form
+
+    @property
+    def lists(self) -> bool:
+        """Whether its model answers with all actions at once."""
+        return METHODS[self.method].lists
 
     @property
     def samples(self) -> str:
@@ -89,6 +105,16 @@ def data_name(expert_share: float) -> str:
 def transitions_folder(data: str) -> str:
     """Store of the rows, relative to the run folder."""
     return f"data/transitions-{data}"
+
+
+def labels_file(data: str) -> str:
+    """What a judge labelled the rows' different transitions."""
+    return f"data/labels-{data}.parquet"
+
+
+def judgement_file(data: str) -> str:
+    """What a judge said about each goal, in numbers."""
+    return f"evaluation/judgement-{data}.json"
 
 
 def order_file(data: str) -> str:
@@ -123,6 +149,17 @@ def training_goals(folder: Path) -> "list[Goal]":
     """The training goals of all training worlds, in all wordings; equal ones once."""
     worlds = grid_worlds(folder)
     return list(dict.fromkeys(goal for world in worlds for goal in world.goals("train")))
+
+
+def asked_goals(folder: Path) -> "list[Goal]":
+    """The training goals that a run chose to train on."""
+    read = read_json(folder / GOALS)["programs"]
+    return [goal for goal in training_goals(folder) if goal.text in read]
+
+
+def has_samples(folder: Path, arm: Arm) -> bool:
+    """Whether an arm has plans to learn from and others to hold out."""
+    return bool(read_json(folder / arm.report)["numbers"]["plans"] > 1)
 
 
 def read_goals(folder: Path, file: str = GOALS) -> "dict[str, Program | None]":

@@ -9,8 +9,11 @@ from experiments.babyai.collect import GridCollectSettings, collect_stage
 from experiments.babyai.distil import DistilSettings, distil_stage
 from experiments.babyai.evaluate import GridEvaluateSettings, evaluate_stage
 from experiments.babyai.folders import Arm, data_name
-from experiments.babyai.read import ReadSettings, read_stage
+from experiments.babyai.label import JUDGE, label_stage
+from experiments.babyai.read import ReadSettings, is_chat_base, read_stage
 from experiments.babyai.tune import TuneSettings, tune_stage
+from experiments.chats import check_chat
+from experiments.ground import check_base_model
 from experiments.names import require_known
 from experiments.tracking import Run
 
@@ -43,6 +46,23 @@ class GridPreset:
         return [Arm.of(label) for label in self.distil.arms]
 
 
+def check_grid_preset(preset: GridPreset) -> None:
+    """Checks every model that `preset` names, before anything is written.
+
+    Raises:
+        ValueError: a model is not there, or the one that shall judge cannot chat.
+    """
+    check_base_model(preset.read.base)
+    check_chat(preset.read.chat)
+    judged = preset.distil.labels.way == JUDGE
+    if judged and not preset.read.chat.model and not is_chat_base(preset.read.base):
+        raise ValueError(
+            f"Expected a chat model to judge transitions, got the base model "
+            f"`{preset.read.base.name}`, which has no chat template. Set --read.chat.model, with "
+            f"--read.chat.url for an endpoint, or --distil.labels.way programs."
+        )
+
+
 def run_stages(
     preset: GridPreset,
     run: Run,
@@ -58,7 +78,9 @@ def run_stages(
     """
     collect_stage(run, preset.collect, command, overwrite=overwrite)
     read_stage(run, preset.read, overwrite=overwrite)
-    audit_stage(run, preset.arms[0], overwrite=overwrite)
+    labels = preset.distil.labels
+    label_stage(run, labels, preset.distil.seed, preset.read, preset.arms, overwrite=overwrite)
+    audit_stage(run, labels, preset.arms[0], overwrite=overwrite)
     distil_stage(run, preset.distil, overwrite=overwrite)
     tune_stage(run, preset.tune, preset.read, preset.arms, overwrite=overwrite)
     baselines_stage(run, preset.baselines, overwrite=overwrite)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from experiments.babyai.distil import distil_name
-from experiments.babyai.folders import Arm
+from experiments.babyai.folders import Arm, has_samples
 from experiments.babyai.read import ReadSettings, base_path, base_text_model
 from experiments.joined_metrics import JoinedMetrics
 from experiments.progress import progress
@@ -20,8 +20,15 @@ class TuneSettings:
     validation_share: float = (
         0.02  # of the plans, held out; the model that does best on them is kept
     )
+    epochs: float = 0.0  # passes over the samples; above 0 they set the number of steps
+    warmup_share: float = 0.01  # of these steps
 
     def __post_init__(self) -> None:
+        if self.epochs < 0.0 or not 0.0 <= self.warmup_share <= 1.0:
+            raise ValueError(
+                f"Expected --epochs >= 0 and --warmup-share in [0, 1], got {self.epochs}, "
+                f"{self.warmup_share}."
+            )
         if not 0.0 < self.validation_share < 1.0:
             raise ValueError(f"Expected --validation-share in (0, 1), got {self.validation_share}.")
 
@@ -29,14 +36,14 @@ class TuneSettings:
 def tune_stage(
     run: Run, settings: TuneSettings, read: ReadSettings, arms: list[Arm], *, overwrite: bool
 ) -> None:
-    """Fine-tunes one model an arm.
+    """Fine-tunes one model an arm that has something to learn from.
 
     Args:
         read: whose base model is fine-tuned.
     """
     from kalm.pretrained import verify_model
 
-    for arm in arms:
+    for arm in (arm for arm in arms if has_samples(run.folder, arm)):
         needs = (
             distil_name(arm),
             *(["base-model"] if is_done(run.folder, "base-model") else []),
@@ -61,9 +68,9 @@ def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Arm) -> Non
     from offline_rl.distillation_set import DistillationSet
 
     samples = DistillationSet.read(run.folder / arm.samples)
-    config = replace(settings.finetune, seed=read.seed)
-    model = base_text_model(run.folder, read.base)
+    model = base_text_model(run.folder, read)
     train, held_out = samples.without(settings.validation_share, read.seed)
+    config = replace(_config(settings, len(train)), seed=read.seed)
     name = tune_name(arm)
     logged = JoinedMetrics(run, name)
     with progress(f"fine-tuning {arm.slug}", config.num_steps, "steps") as advance:
@@ -78,3 +85,12 @@ def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Arm) -> Non
             on_samples=lambda step, indices: advance(step + 1),
         )
     logged.flush()
+
+
+def _config(settings: TuneSettings, samples: int) -> FinetuneConfig:
+    """The loop's settings, with its steps where passes over the samples are asked for."""
+    config = settings.finetune
+    if not settings.epochs:
+        return config
+    steps = max(1, round(settings.epochs * samples / config.batch_size))
+    return replace(config, num_steps=steps, warmup_steps=round(settings.warmup_share * steps))
