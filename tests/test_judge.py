@@ -68,11 +68,11 @@ def reads(text: str) -> str:
     held = [re.findall(r"hold (.*?)[;.]", part)[0] for part in (before, after)]
     around = re.findall(r"around the cell ahead lies (.*?);", after)[0]
     action = re.findall(r"The step: (\w+)", text)[0]
-    things = [part.split()[-1] for part in about.split(SEPARATOR)]
+    things = [part.removeprefix("any ") for part in about.split(SEPARATOR)]
     told = {
         "facing": things[0] in now,
         "holding": action == "pickup" and held[0] == "nothing" and things[0] in held[1],
-        "opened": action == "toggle" and "open" not in was and "open" in now,
+        "opened": action == "toggle" and "open" not in was and "open" in now and things[0] in now,
         "dropped_beside": things[0] in held[0] and held[1] == "nothing" and things[-1] in around,
         "standing_on": "tile ({}, {}).".format(*(about.split() * 2)[:2]) in after,
     }[relation]

@@ -11,9 +11,11 @@ import torch
 import transformers
 
 from envs import make_world
+from envs.babyai.simulator import ACTION_NAMES
 from envs.collect import collect
 from envs.episode import Episode
 from envs.world import World
+from imagination.abstraction import vocabulary
 from kalm import prompts
 from kalm.layout import Packed
 from kalm.model import GroundedModel, GroundingConfig, StateScale, make_layout
@@ -116,6 +118,39 @@ def save_chat(folder: Path, family: str = "llama", *, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         model.resize_token_embeddings(len(words), mean_resizing=False)
         torch.nn.init.normal_(model.lm_head.weight, std=1.0)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def save_grid_chat(folder: Path, *, likes: Sequence[str] = (), seed: int = 0) -> Path:
+    """A random chat model that knows the words of grids, saved as users do.
+
+    Args:
+        likes: words, a space before each, that make up most of what it says.
+    """
+    words = build_tokenizer([*vocabulary(), *likes, f" {' '.join(ACTION_NAMES)}"])
+    words.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    words.eos_token, words.chat_template = "<|im_end|>", CHAT_TEMPLATE
+    config = transformers.LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=4096,
+        initializer_range=0.5,
+        pad_token_id=words.pad_token_id,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.LlamaForCausalLM(config)
+        with torch.no_grad():
+            model.lm_head.weight[
+                words.convert_tokens_to_ids([f"\u0120{w[1:]}" for w in likes])
+            ] *= 9
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder

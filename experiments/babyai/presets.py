@@ -150,7 +150,7 @@ def babyai_gpu() -> GridPreset:
         tune=TuneSettings(CHAT_FINETUNE, validation_share=0.1, epochs=3.0),
         baselines=BaselineSettings(imitation=("bot-50",), offline_rl=()),
         evaluate=GridEvaluateSettings(episodes=400, temperature=0.7, in_context=50, variants=False),
-        free_gigabytes=120.0,  # adapters of rank 512 with their optimizer's state, several times
+        free_gigabytes=200.0,  # checkpoints with the state of 1.4 billion adapter weights
     )
 
 
