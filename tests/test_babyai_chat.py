@@ -1,16 +1,19 @@
 """TEDUO with chat models: a tiny random one all the way, and a scripted one behind an endpoint."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_babyai_stages import small
 from test_chat import completion, served
 from test_judge import reads
 from tiny_models import save_grid_chat
 
+from envs.babyai.layouts import SIZES
 from envs.babyai.program_text import spec_text
 from experiments.babyai.audit import LABELS
 from experiments.babyai.baselines import BaselineSettings
@@ -21,14 +24,17 @@ from experiments.babyai.folders import (
     GOALS,
     TEST_GOALS,
     Arm,
+    asked_goals,
     grid_world,
     judgement_file,
     new_worlds,
+    training_goals,
 )
 from experiments.babyai.label import LabelSettings
 from experiments.babyai.pipeline import GridPreset
-from experiments.babyai.read import ReadSettings
-from experiments.babyai.tune import TuneSettings
+from experiments.babyai.presets import GRID_PRESETS
+from experiments.babyai.read import ReadSettings, _drawn
+from experiments.babyai.tune import TuneSettings, _config
 from experiments.chats import ANSWERS, ChatSettings
 from experiments.folders import read_json
 from experiments.ground import BaseModelSettings
@@ -38,7 +44,7 @@ from experiments.tracking import WandbConfig, read_metrics
 from imagination.judge import JudgeSettings
 from imagination.proxies import ProxySettings
 from kalm.finetune import FinetuneConfig
-from kalm.pretrained import load_text_model
+from kalm.pretrained import REVISION, load_text_model
 from offline_rl.distillation import DistillationConfig
 from offline_rl.distillation_set import DistillationSet
 
@@ -255,3 +261,51 @@ def test_chat_models_that_are_not_there_are_told_with_what_to_do(tmp_path: Path)
         LabelSettings("juge")
     with pytest.raises(ValueError, match="adapters on a base model in bfloat16"):
         ReadSettings(half_base=True)
+
+
+# ------------------------------------------------------------------------------------ settings
+
+
+def test_goals_are_chosen_kind_after_kind_as_long_as_they_last(endpoint: Done) -> None:
+    goals = training_goals(endpoint[0])
+    kinds = {goal.text: goal.kind for goal in goals}
+    assert Counter(kinds[goal.text] for goal in asked_goals(endpoint[0])) == {
+        "go_to": 2,
+        "pick_up": 2,
+        "put_next": 2,
+    }
+    fewest = min(Counter(kinds.values()).values())
+    many = _drawn(goals, 3 * fewest + 10, np.random.default_rng(0))
+    assert len({goal.text for goal in many}) == 3 * fewest + 10
+    assert min(Counter(goal.kind for goal in many).values()) == fewest
+    assert _drawn(goals, 0, np.random.default_rng(0)) == goals
+
+
+def test_passes_over_the_samples_set_the_steps_and_the_warm_up() -> None:
+    loop = FinetuneConfig(num_steps=7, batch_size=40, warmup_steps=5)
+    # Three passes over 4,000 samples are 300 batches of 40, of which one hundredth warms up.
+    config = _config(TuneSettings(loop, epochs=3.0), 4_000)
+    assert (config.num_steps, config.warmup_steps) == (300, 3)
+    assert _config(TuneSettings(loop), 4_000) == loop
+    assert _config(TuneSettings(loop, epochs=0.001), 10).num_steps == 1
+    with pytest.raises(ValueError, match="--epochs >= 0"):
+        TuneSettings(epochs=-1.0)
+
+
+def test_the_preset_for_a_big_model_has_the_papers_settings() -> None:
+    big = GRID_PRESETS["babyai_gpu"]()
+    assert (big.collect.sizes, big.collect.num_rows, big.collect.num_layouts) == (
+        ("synth",),
+        800_000,
+        40,
+    )
+    base, loop = big.read.base, big.tune.finetune
+    assert (base.lora_rank, base.lora_alpha, base.lora_dropout) == (512, 512, 0.1)
+    assert base.revision is not None
+    assert REVISION.fullmatch(base.revision)
+    assert (loop.learning_rate, loop.clip_norm, loop.bf16) == (2e-5, 0.3, True)
+    assert loop.batch_size // loop.accumulation_steps == 10
+    assert (big.tune.epochs, big.tune.warmup_share, big.tune.validation_share) == (3.0, 0.01, 0.1)
+    assert big.read.num_goals == 500
+    assert (big.evaluate.episodes, big.evaluate.temperature) == (400, 0.7)
+    assert SIZES["synth"].horizon_steps == 500

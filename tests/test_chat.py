@@ -19,8 +19,8 @@ from tiny_models import save_base, save_chat, text_model
 
 from kalm.chat import ANSWERS, CachedChat, EndpointChat, HfChat, Usage, ask_user
 from kalm.chat_template import ChatError, Conversation, conversation_ids, defuse
-from kalm.choices import choose
-from kalm.pretrained import add_lora, load_backbone, load_text_model
+from kalm.choices import choose, score
+from kalm.pretrained import add_lora, load_backbone, load_text_model, train_quickly
 from kalm.text import answer
 from kalm.text_stream import TextStream
 
@@ -102,6 +102,13 @@ def test_a_model_without_a_chat_template_is_refused_by_name(tmp_path: Path) -> N
         HfChat(str(base))
 
 
+def test_a_template_that_can_think_aloud_is_asked_not_to(folder: Path) -> None:
+    tokenizer = load_backbone(str(folder))[1]
+    tokenizer.chat_template += "{% if enable_thinking is false %}red{% endif %}"
+    (ids,) = conversation_ids(tokenizer, [ask_user("a")])
+    assert tokenizer.decode(ids).endswith("assistant\nred")
+
+
 def test_a_template_that_refuses_a_role_is_told_with_what_to_do(folder: Path) -> None:
     tokenizer = load_backbone(str(folder))[1]
     tokenizer.chat_template = (
@@ -177,6 +184,28 @@ def test_adapters_teach_a_chat_model_answers_through_its_template(
     texts = [text for _, text in FOUR]
     assert answer(loaded, asked, max_tokens=20) == texts
     assert choose(loaded, asked[:3], texts[:3]).tolist() == [0, 1, 2]
+
+
+def test_adapters_on_a_base_model_in_bfloat16_come_back_as_they_were_trained(
+    tmp_path: Path,
+) -> None:
+    base = save_chat(tmp_path / "base")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone, tokenizer = load_backbone(str(base), dtype=torch.bfloat16)
+        adapted = add_lora(backbone, rank=2, alpha=4, dropout=0.0)
+    model = text_model(base=adapted, words=tokenizer)
+    config = replace(CONFIG, num_steps=4, learning_rate=1e-2, checkpoint_steps=2)
+    losses = run(tmp_path / "run", config, model, FOUR, base_model=str(base))
+    assert losses[4]["token_loss"] < losses[1]["token_loss"]
+    loaded = load_text_model(tmp_path / "run" / "last")
+    formats = {"lora_" in name: p.dtype for name, p in loaded.named_parameters()}
+    assert formats == {True: torch.float32, False: torch.bfloat16}
+    asked = loaded.questions([question for question, _ in FOUR])
+    train_quickly(loaded.backbone)  # as in training: bfloat16 rounds each way of attention apart
+    options = ("left", "right right", "forward")
+    trained = score(model.eval(), asked, options)
+    np.testing.assert_array_equal(score(loaded, asked, options), trained)
 
 
 # --------------------------------------------------------------------------------- an endpoint

@@ -189,6 +189,13 @@ class Settings:
     number: int = 1
 
 
+@dataclass(frozen=True)
+class Wider(Settings):
+    """The same stage's settings in a later version of the code."""
+
+    more: Settings | None = None
+
+
 class Writer:
     """A stage whose work and checks are counted."""
 
@@ -229,6 +236,16 @@ def test_a_stage_of_other_settings_is_refused_unless_overwritten(run: Run) -> No
     assert (run.folder / "out.txt").read_text() == "1"
     assert other.complete(overwrite=True)
     assert (run.folder / "out.txt").read_text() == "2"
+
+
+def test_a_setting_that_came_later_changes_nothing_where_it_has_its_default(run: Run) -> None:
+    Writer(run, Settings()).complete()
+    assert not Writer(run, Wider()).complete()
+    with pytest.raises(ValueError, match=r"more was None, is \{.number.: 3\}"):
+        Writer(run, Wider(more=Settings(3))).complete()
+    assert Writer(run, Wider(more=Settings(3))).complete(overwrite=True)
+    with pytest.raises(ValueError, match="other settings"):
+        Writer(run, Settings()).complete()
 
 
 def test_a_finished_stage_whose_output_broke_is_named_and_not_redone_silently(run: Run) -> None:

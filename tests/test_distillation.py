@@ -14,7 +14,9 @@ from offline_rl.distillation import (
     DistillationConfig,
     LabelledGoal,
     equal_shares,
+    goal_labels,
     likely_next,
+    packed_labels,
     plan_steps,
     program_labeller,
     replay,
@@ -111,3 +113,23 @@ def test_plans_made_of_random_play_reach_their_goal_in_the_environment() -> None
         return success(specs_array([specs[i] for i in goal]), before, actions, after, shape)
 
     assert replay(model, steps, lambda s, a: step(s, a, shape), judged) == 1.0
+
+
+def test_stored_labels_plan_and_replay_as_the_labeller_that_made_them_does() -> None:
+    model = model_of(chain(4))
+    goals = [to_number("zero", 0), to_number("four", 4)]
+    packed = packed_labels(model, [goal.label for goal in goals])
+    stored = [LabelledGoal(goal.name, bits) for goal, bits in zip(goals, packed, strict=True)]
+    np.testing.assert_array_equal(packed_labels(model, [packed[0], goals[1].label]), packed)
+    made, again = (
+        plan_steps(model, some, [0.5, 0.5], DistillationConfig(6), ORDER)
+        for some in (goals, stored)
+    )
+    for name in ("goals", "states", "actions", "steps_left"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(again, name))
+    both = [goal_labels(model, some) for some in (goals, stored)]
+    # From 3 on to 4, back from 1 to 0, from 3 to 3, and from 2 to 4, which the data never shows.
+    before, actions = encode([3, 1, 3, 2]), np.array([0, 1, 0, 0])
+    after, numbers = encode([4, 0, 3, 4]), np.array([1, 0, 1, 1])
+    told = [reached(numbers, before, actions, after).tolist() for reached in both]
+    assert told == [[True, True, False, True], [True, True, False, False]]

@@ -110,6 +110,24 @@ def test_pairs_that_the_data_lacks_have_no_edge() -> None:
         assert outside.tolist() == [-1] * 5
 
 
+@given(stochastic_graphs())
+@settings(max_examples=30)
+def test_an_edge_is_found_by_its_two_states_and_its_action(transitions: list[Transition]) -> None:
+    model = model_of(transitions)
+    pairs = model.edge_pairs
+    known = (model.pair_states[pairs], model.pair_actions[pairs], model.successors)
+    np.testing.assert_array_equal(model.edges_of(*known), np.arange(len(model.counts)))
+    seen = set(zip(*(column.tolist() for column in known), strict=True))
+    everything = [
+        (before, action, after)
+        for before in range(-1, len(model.states))
+        for action in range(-1, model.num_actions + 1)
+        for after in range(-1, len(model.states))
+    ]
+    found = model.edges_of(*np.array(everything).T)
+    assert [edge >= 0 for edge in found.tolist()] == [one in seen for one in everything]
+
+
 def test_a_shared_hash_is_refused_and_never_taken_for_equality(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

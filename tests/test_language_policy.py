@@ -1,21 +1,24 @@
 """A language model that acts: mask, loop-break, and goals that were not understood."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from envs.babyai.program_text import spec_text
-from envs.babyai.simulator import ACTION_NAMES, DONE, FORWARD, NUM_ACTIONS
+from envs.babyai.simulator import ACTION_NAMES, DONE, FORWARD, LEFT, NUM_ACTIONS, RIGHT
 from envs.babyai.world import BabyAiWorld, GridTask
 from imagination.abstraction import abstract_text
 from imagination.programs import Program, parse_program
+from kalm.layout import Packed
 from kalm.primer import PrimerConfig, new_llama
 from kalm.text_model import TextModel
 from kalm.tokenizer import build_tokenizer
+from offline_rl import language_policy
 from offline_rl.acting import ActingConfig, ScoredPlayer
-from offline_rl.grid_play import play
-from offline_rl.language_policy import ActionScores, LanguageScores
+from offline_rl.grid_play import ScriptPlayer, play
+from offline_rl.language_policy import ActionLists, ActionScores, LanguageScores
 
 WORLD = BabyAiWorld("room", range(2))
 
@@ -114,3 +117,37 @@ def test_an_untuned_model_plays_to_the_end(model: TextModel) -> None:
     plays = play(WORLD, player, tasks, seed=0)
     assert ((plays.steps == WORLD.horizon_steps) | plays.success).all()
     assert set(plays.actions[:, 0].tolist()) <= set(range(NUM_ACTIONS))
+
+
+def test_a_list_is_played_without_planning_anew_and_unknown_words_do_nothing(
+    model: TextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = WORLD.tasks("train", 3, seed=0)
+    programs = read(tasks) | {tasks[2].goal.text: None}
+    written = ["left left jump forward", "right"]
+
+    def write(asked: TextModel, questions: Sequence[Packed], **options: Any) -> list[list[int]]:
+        assert len(questions) == 2  # the third goal was not understood
+        # Three actions and the end; an action is one token, or more where it follows a space.
+        assert options["max_tokens"] > 3
+        return asked.encode_texts(written)
+
+    monkeypatch.setattr(language_policy, "write", write)
+    lists = ActionLists(model, programs, WORLD.shape, longest_steps=3)
+    player = ScriptPlayer(lists.of)
+    player.begin(tasks, seed=0)
+    states = np.stack([task.start for task in tasks])
+    taken = [player.act(np.arange(3), states).tolist() for _ in range(4)]
+    assert taken == [[LEFT, RIGHT, DONE], [LEFT, DONE, DONE], [DONE] * 3, [DONE] * 3]
+    assert (lists.words, lists.unknown) == (4, 1)
+
+
+def test_a_list_has_room_for_the_longest_plan_but_not_for_more_than_the_model_reads(
+    model: TextModel,
+) -> None:
+    tasks = WORLD.tasks("train", 2, seed=0)
+    for steps in (2, 10_000):
+        lists = ActionLists(model, read(tasks), WORLD.shape, longest_steps=steps, temperature=1.0)
+        one, other = lists.of(tasks, seed=3), lists.of(tasks[::-1], seed=3)
+        assert one == other[::-1]  # a draw depends on the question, not on the batch
+        assert max(map(len, one)) <= steps
