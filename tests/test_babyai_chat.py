@@ -113,6 +113,8 @@ def test_a_random_chat_model_goes_the_whole_way_and_its_nonsense_is_counted(
     # Without programs there are no roles to tell: the arm is left out, the others go on.
     assert "teduo/bot-30" not in agents
     assert read_json(folder / Arm.of("teduo/bot-30").report)["numbers"]["goals"] == 0
+    assert "teduo/bot-30 has no row: it has no plans to learn from." in results.notes
+    assert "Training goals that were not understood: 6 of 6 (no program 6)." in results.notes
 
 
 def test_only_adapters_were_trained_and_the_question_is_a_users_message(random_chat: Done) -> None:
@@ -135,6 +137,10 @@ def test_answers_that_name_no_action_are_counted(random_chat: Done) -> None:
     counted = metrics(folder, "evaluate")
     assert counted["in context/answers"] > 0
     assert counted["in context/answers_without_action"] == counted["in context/answers"]
+    answers = int(counted["in context/answers"])
+    told = f"in context: {answers} of {answers} answers that name no action, left to chance."
+    assert told in results.notes
+    assert told in (folder.parent / "report.html").read_text()
     rows = [row for row in results.rows if row.agent == "in context" and row.kind == "all"]
     assert {row.episodes for row in rows if row.level != "novel"} <= {1}
 
@@ -234,6 +240,7 @@ def test_a_run_goes_on_without_its_endpoint_and_counts_what_was_lost(
     assert judged["numbers"]["goals_without_labels"] == 6
     assert all("Could not reach" in goal["problem"] for goal in judged["goals"].values())
     assert {"random", "expert", "untuned"} <= {row.agent for row in results.rows}
+    assert "Goals that the judge gave no labels: 6 of 6, in bot-30." in results.notes
     said = "".join(capsys.readouterr())
     assert f"6 of 6 goals left out; the first: no answer: Could not reach {url}" in said
     assert "teduo/bot-30: no plans to learn from" in said

@@ -11,6 +11,7 @@ from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.read import ReadSettings
 from experiments.babyai.suite import GridSuite
 from experiments.babyai.tune import TuneSettings
+from experiments.chats import ChatSettings
 from experiments.ground import BaseModelSettings
 from kalm.finetune import FinetuneConfig
 from kalm.primer import PrimerConfig
@@ -142,14 +143,16 @@ def babyai_gpu() -> GridPreset:
     """The paper's settings with an 8B chat model on one 80 GB card; programs label, not a judge."""
     return GridPreset(
         collect=GridCollectSettings(("synth",), num_rows=800_000, expert_shares=(0.5,)),
-        read=ReadSettings(CHAT_BASE, half_base=True, num_goals=500),
+        read=ReadSettings(
+            CHAT_BASE, half_base=True, chat=ChatSettings(max_tokens=256, together=64), num_goals=500
+        ),
         distil=DistilSettings(
             ("teduo/bot-50", "teduo-absolute/bot-50", "teduo-list/bot-50"),
             DistillationConfig(2_000, longest_steps=150),
         ),
         tune=TuneSettings(CHAT_FINETUNE, validation_share=0.1, epochs=3.0),
         baselines=BaselineSettings(imitation=("bot-50",), offline_rl=()),
-        evaluate=GridEvaluateSettings(episodes=400, temperature=0.7, in_context=50, variants=False),
+        evaluate=GridEvaluateSettings(episodes=400, temperature=0.7, in_context=20, variants=False),
         free_gigabytes=200.0,  # checkpoints with the state of 1.4 billion adapter weights
     )
 
