@@ -33,7 +33,7 @@ from experiments.babyai.folders import (
 from experiments.babyai.label import LabelSettings
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.presets import GRID_PRESETS
-from experiments.babyai.read import ReadSettings, _drawn
+from experiments.babyai.read import ReadSettings, _drawn, _readings
 from experiments.babyai.tune import TuneSettings, _config
 from experiments.chats import ANSWERS, ChatSettings
 from experiments.folders import read_json
@@ -222,6 +222,25 @@ def test_words_that_name_no_action_are_counted_in_lists(endpoint: Done) -> None:
     counted = metrics(endpoint[0], "evaluate")
     assert counted["teduo-list/bot-30/unknown_actions"] > 0
     assert counted["teduo-list/bot-30/unknown_actions"] <= counted["teduo-list/bot-30/actions"]
+
+
+def test_tables_name_the_base_model_and_who_read_the_goals(
+    base: Path, random_chat: Done, endpoint: Done
+) -> None:
+    assert random_chat[1].base_model == f"{base}, LoRA rank 2"
+    assert endpoint[1].base_model == f"{base}, LoRA rank 2; goals read by tiny"
+
+
+def test_a_chat_model_here_may_read_for_another_base_model_and_is_asked_once(
+    base: Path, tmp_path: Path
+) -> None:
+    settings = ReadSettings(chat=ChatSettings(str(base), max_tokens=4))
+    found, costs = _readings(tmp_path, settings, ["go there", "go there", "stay"])
+    assert found.numbers()["duplicate_texts"] == 1
+    assert (costs["model_calls"], costs["cached_answers"]) == (2, 0)
+    again, costs = _readings(tmp_path, settings, ["stay", "go there"])
+    assert (costs["model_calls"], costs["cached_answers"]) == (0, 2)
+    assert again.abstained == {text: found.abstained[text] for text in ("stay", "go there")}
 
 
 # ---------------------------------------------------------------------------------- bad input

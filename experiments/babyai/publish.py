@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.babyai.folders import COLLECT
 from experiments.babyai.galleries import grid_galleries
@@ -34,11 +35,17 @@ def is_grid_run(folder: Path) -> bool:
 
 
 def grid_base_model(folder: Path) -> str:
-    """What tables call the base model of a run."""
-    base = stage_settings(folder, READ)["base"]
+    """What tables call the base model of a run, and whoever read the goals in its place."""
+    settings = stage_settings(folder, READ)
+    reader = settings.get("chat", {}).get("model")
+    return _base_words(settings["base"]) + (f"; goals read by {reader}" if reader else "")
+
+
+def _base_words(base: dict[str, Any]) -> str:
     if base["name"] != EMBEDDED:
+        pinned = f"@{base['revision'][:12]}" if base.get("revision") else ""
         adapters = f", LoRA rank {base['lora_rank']}" if base["lora_rank"] else ""
-        return f"{base['name']}{adapters}"
+        return f"{base['name']}{pinned}{adapters}"
     primer = base["primer"]
     size = f"{primer['hidden']}x{primer['layers']}"
     return f"embedded Llama {size}, from scratch, primed on text only"
