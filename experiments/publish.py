@@ -5,13 +5,12 @@ draws the figure alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
 from envs.world import World
-from experiments.babyai.losses import loss_notes
 from experiments.babyai.publish import grid_base_model, grid_report, is_grid_run
 from experiments.babyai.suite import publish_suite
 from experiments.clips import galleries
@@ -90,8 +89,6 @@ def publish(folder: Path) -> Results:
     grids = is_grid_run(seeds[0])
     base_model = grid_base_model(seeds[0]) if grids else _base_model(seeds[0])
     results = results_of(folder, folder.name, base_model)
-    if grids:
-        results = replace(results, notes=loss_notes(seeds))
     save_results(results, folder / RESULTS)
     tables = [markdown_table(results)]
     if kind_columns(results):

@@ -31,6 +31,7 @@ from experiments.babyai.folders import (
     training_goals,
 )
 from experiments.babyai.label import LabelSettings
+from experiments.babyai.losses import loss_section
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.presets import GRID_PRESETS
 from experiments.babyai.read import ReadSettings, _drawn, _readings
@@ -113,8 +114,9 @@ def test_a_random_chat_model_goes_the_whole_way_and_its_nonsense_is_counted(
     # Without programs there are no roles to tell: the arm is left out, the others go on.
     assert "teduo/bot-30" not in agents
     assert read_json(folder / Arm.of("teduo/bot-30").report)["numbers"]["goals"] == 0
-    assert "teduo/bot-30 has no row: it has no plans to learn from." in results.notes
-    assert "Training goals that were not understood: 6 of 6 (no program 6)." in results.notes
+    section = loss_section([folder])
+    assert section.tables[-1].rows == (("teduo/bot-30", "1"),)
+    assert section.tables[0].rows[0][:2] == ("bot-30", "6")
 
 
 def test_only_adapters_were_trained_and_the_question_is_a_users_message(random_chat: Done) -> None:
@@ -137,10 +139,10 @@ def test_answers_that_name_no_action_are_counted(random_chat: Done) -> None:
     counted = metrics(folder, "evaluate")
     assert counted["in context/answers"] > 0
     assert counted["in context/answers_without_action"] == counted["in context/answers"]
-    answers = int(counted["in context/answers"])
-    told = f"in context: {answers} of {answers} answers that name no action, left to chance."
-    assert told in results.notes
-    assert told in (folder.parent / "report.html").read_text()
+    answers = f"{int(counted['in context/answers']):,}"
+    (acted,) = (t for t in loss_section([folder]).tables if t.caption == "Actions in words")
+    assert acted.rows == (("in context", answers, answers),)
+    assert "What was asked in vain" in (folder.parent / "report.html").read_text()
     rows = [row for row in results.rows if row.agent == "in context" and row.kind == "all"]
     assert {row.episodes for row in rows if row.level != "novel"} <= {1}
 
@@ -259,7 +261,9 @@ def test_a_run_goes_on_without_its_endpoint_and_counts_what_was_lost(
     assert judged["numbers"]["goals_without_labels"] == 6
     assert all("Could not reach" in goal["problem"] for goal in judged["goals"].values())
     assert {"random", "expert", "untuned"} <= {row.agent for row in results.rows}
-    assert "Goals that the judge gave no labels: 6 of 6, in bot-30." in results.notes
+    judge, lost = loss_section([folder]).tables
+    assert judge.rows[0][1:3] == ("6", "6")
+    assert lost.rows == (("teduo/bot-30", "1"),)
     said = "".join(capsys.readouterr())
     assert f"6 of 6 goals left out; the first: no answer: Could not reach {url}" in said
     assert "teduo/bot-30: no plans to learn from" in said

@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.babyai.audit import LABELS
 from experiments.babyai.folders import GOALS, METHODS, TEST_GOALS, Arm
+from experiments.babyai.losses import loss_section
 from experiments.folders import read_json
 from experiments.report import NumberTable, Section
 from experiments.stage import done_stages, stage_settings
@@ -25,7 +26,7 @@ def grid_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
     Args:
         seeds: folders of the run's seeds.
     """
-    found = (_reading(seeds), _labels(seeds), _distillation(seeds))
+    found = (_reading(seeds), _labels(seeds), _distillation(seeds), loss_section(seeds))
     return tuple(section for section in found if section.tables)
 
 
@@ -76,7 +77,7 @@ def _labels(seeds: Sequence[Path]) -> Section:
     total: dict[str, LabelCounts] = {}
     names = tuple(vars(LabelCounts()))
     for numbers in _jsons(seeds, LABELS):
-        for kind in dict.fromkeys(name.split("/")[0] for name in numbers):
+        for kind in dict.fromkeys(name.split("/")[0] for name in numbers if "/" in name):
             counts = LabelCounts(**{name: int(numbers[f"{kind}/{name}"]) for name in names})
             total[kind] = total.get(kind, LabelCounts()) + counts
     meanings = {kind: MEANINGS[relation] for kind, relation in zip(KINDS, RELATIONS, strict=True)}
@@ -91,7 +92,8 @@ def _labels(seeds: Sequence[Path]) -> Section:
     says = ("kind of goal", "what a label says of a row")
     said = NumberTable("What labels claim", says, means, sentences=True)
     note = (
-        "A row is labelled for a goal by the program that the goal was read as. The verifiers are "
+        "A row is labelled for a goal by the program that the goal was read as, or by a judge and "
+        "its proxies where the run says so. The verifiers are "
         "asked for this audit alone: nothing that is trained sees them. Goals that were not "
         "understood label nothing, which costs recall. Right, wrong and missed count labels of "
         "success, all seeds together."
@@ -205,7 +207,8 @@ def _replayed(report: Any) -> bool:
 def _weighted(reports: Sequence[Any], name: str) -> float:
     """The share of all plans, from the shares of each seed's."""
     numbers: list[Numbers] = [report["numbers"] for report in reports if _replayed(report)]
-    return sum(row[name] * row["plans"] for row in numbers) / sum(row["plans"] for row in numbers)
+    plans = sum(row["plans"] for row in numbers)
+    return sum(row[name] * row["plans"] for row in numbers) / plans if plans else float("nan")
 
 
 def _counts(

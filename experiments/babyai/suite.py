@@ -89,7 +89,6 @@ def merged(name: str, parts: Mapping[str, Results]) -> Results:
         first,
         name=name,
         rows=tuple(_row(part, row) for part, found in parts.items() for row in found.rows),
-        notes=tuple(f"{part}: {note}" for part, found in parts.items() for note in found.notes),
         seconds_per_stage={
             f"{part}: {stage}": seconds
             for part, found in parts.items()
