@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from kalm.chat import CachedChat, Chat
@@ -27,6 +28,11 @@ class ChatSettings:
     def __post_init__(self) -> None:
         if self.url and not self.model:
             raise ValueError(f"Expected --chat.model for the endpoint {self.url}. Name the model.")
+        if urlsplit(self.url).password is not None:
+            raise ValueError(
+                "Expected --chat.url without a password, which the run folder would keep. Put it "
+                "into an environment variable and give its name as --chat.key-variable."
+            )
         if min(self.max_tokens, self.together, self.tries) < 1:
             raise ValueError(
                 f"Expected --chat.max-tokens, --chat.together and --chat.tries >= 1, got "

@@ -287,6 +287,9 @@ def test_chat_models_that_are_not_there_are_told_with_what_to_do(tmp_path: Path)
         checked(model="tiny", url="http://127.0.0.1:1/v1", key_variable="NO_SUCH_KEY")
     with pytest.raises(ValueError, match=r"Expected --chat\.model for the endpoint"):
         ChatSettings(url="http://127.0.0.1:1/v1")
+    with pytest.raises(ValueError, match=r"without a password.*key-variable") as caught:
+        ChatSettings("tiny", url="http://me:sk-secret@127.0.0.1:1/v1")
+    assert "secret" not in str(caught.value)
     with pytest.raises(ValueError, match="Unknown way to label `juge`"):
         LabelSettings("juge")
     with pytest.raises(ValueError, match="adapters on a base model in bfloat16"):
