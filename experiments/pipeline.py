@@ -7,6 +7,7 @@ and any stage may be run again alone with its own verb on RUN_FOLDER/seed-N.
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -30,6 +31,8 @@ from experiments.publish import publish
 from experiments.results import Results
 from experiments.tracking import Run, WandbConfig
 from experiments.train import train_stage
+from experiments.webshop.pipeline import ShopPreset, check_shop_preset, run_shop_stages
+from experiments.webshop.presets import SHOP_PRESETS
 from offline_rl.algorithms import action_kind, find_algorithm
 
 
@@ -57,17 +60,26 @@ class GridCommand(RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShopCommand(RunOptions):
+    """Runs a preset from nothing to a table and a report; any setting of it may be changed."""
+
+    preset: Annotated[ShopPreset, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SuiteCommand(RunOptions):
     """Runs several presets one after the other; any setting of them may be changed."""
 
     preset: Annotated[GridSuite, tyro.conf.arg(name="")]
 
 
-AnyPreset = TypeVar("AnyPreset", bound=Preset | GridPreset)
-ALL_PRESETS: dict[str, Callable[[], Preset | GridPreset | GridSuite]] = {
+OnePreset = Preset | GridPreset | ShopPreset
+AnyPreset = TypeVar("AnyPreset", bound=OnePreset)
+ALL_PRESETS: dict[str, Callable[[], OnePreset | GridSuite]] = {
     **PRESETS,
     **GRID_PRESETS,
     **SUITES,
+    **SHOP_PRESETS,
 }
 
 
@@ -94,15 +106,17 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _default(preset: Preset | GridPreset | GridSuite) -> Command | GridCommand | SuiteCommand:
+def _default(
+    preset: OnePreset | GridSuite,
+) -> Command | GridCommand | ShopCommand | SuiteCommand:
     """The command that runs `preset` unchanged."""
     if isinstance(preset, Preset):
         return Command(preset=preset)
-    return (
-        GridCommand(preset=preset)
-        if isinstance(preset, GridPreset)
-        else SuiteCommand(preset=preset)
-    )
+    if isinstance(preset, GridPreset):
+        return GridCommand(preset=preset)
+    if isinstance(preset, ShopPreset):
+        return ShopCommand(preset=preset)
+    return SuiteCommand(preset=preset)
 
 
 def run_suite(
@@ -117,7 +131,7 @@ def run_suite(
 
 
 def run_pipeline(
-    preset: Preset | GridPreset,
+    preset: OnePreset,
     folder: Path,
     command: str,
     wandb: WandbConfig,
@@ -133,7 +147,7 @@ def run_pipeline(
         return publish(folder)
 
 
-def check_preset(preset: Preset | GridPreset) -> None:
+def check_preset(preset: OnePreset) -> None:
     """Checks every name in `preset` against its world, before anything is written.
 
     Raises:
@@ -141,6 +155,9 @@ def check_preset(preset: Preset | GridPreset) -> None:
     """
     if isinstance(preset, GridPreset):
         check_grid_preset(preset)
+        return
+    if isinstance(preset, ShopPreset):
+        check_shop_preset(preset)
         return
     world = make_world(preset.collect.environment)
     for level in (*preset.evaluate.levels, *preset.imagine.rollouts.shares):
@@ -151,7 +168,7 @@ def check_preset(preset: Preset | GridPreset) -> None:
 
 
 def run_seed(
-    preset: Preset | GridPreset,
+    preset: OnePreset,
     folder: Path,
     seed: int,
     command: str,
@@ -163,18 +180,18 @@ def run_seed(
     say(f"seed {seed}")
     mirror = replace(wandb, group=wandb.group or folder.name)
     with open_run(folder / f"seed-{seed}", "run", preset, command, mirror) as run:
+        lacks = partial(_lacks_references, folder, run)
         if isinstance(preset, GridPreset):
-            run_stages(
-                *(preset, run, command),
-                overwrite=overwrite,
-                lacks_references=lambda: _lacks_references(folder, run),
-            )
+            run_stages(preset, run, command, overwrite=overwrite, lacks_references=lacks)
+            return
+        if isinstance(preset, ShopPreset):
+            run_shop_stages(preset, run, command, overwrite=overwrite, lacks_references=lacks)
             return
         collect_stage(run, preset.collect, command, overwrite=overwrite)
         ground_stage(run, preset.ground, command, overwrite=overwrite)
         imagine_stage(run, preset.imagine, command, overwrite=overwrite)
         train_stage(run, preset.train, command, overwrite=overwrite)
-        wanted = preset.evaluate.references and _lacks_references(folder, run)
+        wanted = preset.evaluate.references and lacks()
         evaluate = replace(preset.evaluate, references=wanted)
         evaluate_stage(run, evaluate, command, overwrite=overwrite)
 

@@ -52,11 +52,17 @@ def pooled_evaluation(folder: Path) -> "Evaluation":
     return Evaluation.merge(Evaluation.read(path) for path in chosen)
 
 
-def results_of(folder: Path, name: str, base_model: str) -> Results:
-    """The results of the run in `folder`, all finished seeds together."""
+def results_of(folder: Path, name: str, base_model: str, *, scored: bool = False) -> Results:
+    """The results of the run in `folder`, all finished seeds together.
+
+    Args:
+        scored: rewards are shares of 1, and rows tell their means too.
+    """
     evaluation = pooled_evaluation(folder)
     seeds = seed_folders(folder)
     rows = [table_row(row) for row in evaluation.rows()]
+    if scored:
+        rows = [_scored(row, evaluation) for row in rows]
     rows += [
         replace(table_row(row), kind=MOVEMENT)
         for row in evaluation.rows("moved")
@@ -92,6 +98,13 @@ def table_row(row: "EvaluationRow") -> Row:
         steps=round(row.steps, 2),
         invalid=None if row.invalid is None else round(row.invalid, 4),
     )
+
+
+def _scored(row: Row, evaluation: "Evaluation") -> Row:
+    """`row` with the mean reward of its episodes."""
+    found = evaluation.mean_return(row.agent, row.level, row.kind)
+    score, low, high = (round(100 * value, 2) for value in (found.value, found.low, found.high))
+    return replace(row, score=score, score_low=low, score_high=high)
 
 
 def ordered(rows: Sequence[Row]) -> list[Row]:

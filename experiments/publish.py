@@ -23,13 +23,16 @@ from experiments.report import Chart, ReportData, headline, write_report
 from experiments.results import Results, load_results, save_results, write_text
 from experiments.stage import done_stages, stage_settings
 from experiments.table import (
+    has_scores,
     kind_columns,
     length_cell,
     markdown_table,
     print_tables,
+    score_cell,
     terminal_tables,
 )
 from experiments.tracking import WandbConfig, read_curve, read_metrics, rebuild_mirror
+from experiments.webshop.publish import is_shop_run, shop_report
 from kalm.primer import PrimerConfig
 
 LEVEL_NOTES = {
@@ -86,22 +89,32 @@ def publish_all(folder: Path) -> Results:
 def publish(folder: Path) -> Results:
     """Writes everything that there is to see of the run in `folder` and shows its table."""
     seeds = seed_folders(folder)
-    grids = is_grid_run(seeds[0])
-    base_model = grid_base_model(seeds[0]) if grids else _base_model(seeds[0])
-    results = results_of(folder, folder.name, base_model)
+    shops = is_shop_run(seeds[0])
+    grids = is_grid_run(seeds[0]) and not shops
+    base_model = grid_base_model(seeds[0]) if grids or shops else _base_model(seeds[0])
+    results = results_of(folder, folder.name, base_model, scored=shops)
     save_results(results, folder / RESULTS)
     tables = [markdown_table(results)]
     if kind_columns(results):
         tables.append(markdown_table(results, kind_columns(results)))
+    if has_scores(results):
+        tables.insert(0, markdown_table(results, show=score_cell))
     if any(row.invalid is not None for row in results.rows):
         tables.append(markdown_table(results, show=length_cell))
     write_text(folder / TABLE, "\n\n".join(tables) + "\n")
     save_figure(results, folder / FIGURE)
-    report = grid_report(seeds, results) if grids else _report(seeds[0], results)
+    report = _report_data(seeds, results)
     write_report(report, folder / PAGE)
     print_tables(terminal_tables(results))
     say(f"report: {(folder / PAGE).absolute().as_uri()}")
     return results
+
+
+def _report_data(seeds: Sequence[Path], results: Results) -> ReportData:
+    """What the report of a run of any kind shows."""
+    if is_shop_run(seeds[0]):
+        return shop_report(seeds[0], results)
+    return grid_report(seeds, results) if is_grid_run(seeds[0]) else _report(seeds[0], results)
 
 
 def _report(folder: Path, results: Results) -> ReportData:

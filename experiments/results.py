@@ -31,6 +31,9 @@ class Row:
     seeds: tuple[int, ...]  # training seeds pooled in this row
     steps: float | None = None  # of an episode, on average
     invalid: float | None = None  # share of steps that changed nothing, where they were counted
+    score: float | None = None  # 100 times the mean reward, where rewards are shares of 1
+    score_low: float | None = None  # lower end of the score's 95 % interval
+    score_high: float | None = None  # upper end of it
 
     def __post_init__(self) -> None:
         for name in ("success", "low", "high"):

@@ -30,6 +30,18 @@ def cell(row: Row) -> str:
     return f"{100 * row.success:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
 
 
+def score_cell(row: Row) -> str:
+    """The score with its interval, such as ``52.1 [48.0, 56.0]``; a dash without one."""
+    if row.score is None:
+        return "-"
+    return f"{row.score:.1f} [{row.score_low:.1f}, {row.score_high:.1f}]"
+
+
+def has_scores(results: Results) -> bool:
+    """Whether rows have scores beside success."""
+    return any(row.score is not None for row in results.rows)
+
+
 def length_cell(row: Row) -> str:
     """Mean steps of an episode and share of steps that changed nothing, such as ``12.3, 4 %``."""
     steps = "-" if row.steps is None else f"{row.steps:.1f}"
@@ -80,6 +92,9 @@ def markdown_table(
 def terminal_tables(results: Results) -> list[Table]:
     """The table of levels and, where goals have kinds, the table of kinds."""
     tables = []
+    if has_scores(results):
+        scores = grid(results, level_columns(results), score_cell)
+        tables.append(_terminal_table(scores, "Score [95 % interval]"))
     for columns, title in (
         (level_columns(results), "Success in per cent [95 % interval]"),
         (kind_columns(results), "By kind of goal"),

@@ -8,9 +8,9 @@ states of every goal; `imagination.judge` does that.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,7 +35,6 @@ from kalm.layout import Packed
 from kalm.text import answer
 from kalm.text_model import TextModel
 
-MAX_ANSWER_TOKENS = 24
 UNKNOWN, NO_PROGRAM, UNSURE, NO_ANSWER = REASONS = (  # to abstain
     *("unknown words", "no program", "unsure", "no answer"),
 )
@@ -53,45 +52,67 @@ _EXAMPLES = tuple(
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
+class Told(Protocol):
+    """A program of some language, which can be told as text."""
+
+    def text(self) -> str:
+        """What a model answers about a goal that means this."""
+        ...
+
+
+P = TypeVar("P", bound=Told)
+
+
 @dataclass(frozen=True)
-class Reading:
+class Language(Generic[P]):
+    """A kind of programs: how models are asked for them, and how answers are understood."""
+
+    question: Callable[[str], str]  # about a goal text, as the model was taught it
+    conversation: Callable[[str], Conversation]  # the same for a chat model, which is told more
+    parse: Callable[[str, str], P | None]  # goal text and answer to what the answer says
+    max_tokens: int  # of an answer
+    new_words: bool = False  # answers repeat words of the goal, which may be ones never seen
+
+
+@dataclass(frozen=True)
+class Reading(Generic[P]):
     """What one goal text was read as."""
 
     text: str
-    program: Program | None
+    program: P | None
     reason: str = ""  # why there is no program, one of REASONS
     detail: str = ""  # the words, the answer, its probability, or the model's failure
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Generic[P]):
     """A model's answers to goal texts and what they cost."""
 
-    readings: tuple[Reading, ...]  # one for each text
+    readings: tuple[Reading[P], ...]  # one for each text
     calls: int
     prompt_tokens: int
     answer_tokens: int
 
 
-class GoalModel(Protocol):
+class GoalModel(Protocol[P]):
     """A language model that reads goals; each of the texts is different."""
 
-    def read(self, texts: Sequence[str]) -> Answers:
+    def read(self, texts: Sequence[str]) -> Answers[P]:
         """One reading of each text."""
 
 
 @dataclass(frozen=True)
-class GoalReadings:
+class GoalReadings(Generic[P]):
     """The programs of a list of goals, and everything that was lost on the way."""
 
-    readings: tuple[Reading, ...]  # one for each different text, in order of first mention
+    readings: tuple[Reading[P], ...]  # one for each different text, in order of first mention
     num_texts: int  # duplicates included
     calls: int  # of the model; none for texts that were read before
     prompt_tokens: int
     answer_tokens: int
 
     @property
-    def programs(self) -> dict[str, Program]:
+    def programs(self) -> dict[str, P]:
         """Programs by goal text, without the goals that were abstained on."""
         return {read.text: read.program for read in self.readings if read.program is not None}
 
@@ -118,14 +139,14 @@ class GoalReadings:
         }
 
 
-class ProgramReader:
+class ProgramReader(Generic[P]):
     """Reads lists of goals and remembers what it read."""
 
-    def __init__(self, model: GoalModel) -> None:
+    def __init__(self, model: GoalModel[P]) -> None:
         self._model = model
-        self._known: dict[str, Reading] = {}
+        self._known: dict[str, Reading[P]] = {}
 
-    def read(self, texts: Sequence[str]) -> GoalReadings:
+    def read(self, texts: Sequence[str]) -> GoalReadings[P]:
         """The programs of goals in words; equal texts are asked about once, ever.
 
         Raises:
@@ -135,7 +156,7 @@ class ProgramReader:
             raise ValueError("Expected at least one goal to read, got none.")
         unique = list(dict.fromkeys(texts))
         new = [text for text in unique if text not in self._known]
-        answers = self._model.read(new) if new else Answers((), 0, 0, 0)
+        answers = self._model.read(new) if new else Answers[P]((), 0, 0, 0)
         found = self._known | dict(zip(new, answers.readings, strict=True))
         # A model that could not answer is asked again next time.
         self._known = {text: read for text, read in found.items() if read.reason != NO_ANSWER}
@@ -148,29 +169,37 @@ class ProgramReader:
         )
 
 
-class TextModelGoals:
-    """Goals read by a model of words alone that was taught `reading_question`."""
+class TextModelGoals(Generic[P]):
+    """Goals read by a model of words alone that was taught the questions of a language."""
 
     def __init__(
-        self, model: TextModel, *, least_probability: float = 0.5, whole_words: bool = True
+        self,
+        model: TextModel,
+        language: Language[P],
+        *,
+        least_probability: float = 0.5,
+        whole_words: bool = True,
     ) -> None:
         """Args:
+        language: that of `imagination.programs.Program` is GRID.
         least_probability: of the whole answer; below it the reader abstains; in [0, 1).
         whole_words: whether a word of several tokens is one that the model never saw, as with the
             embedded base model's tokenizer; False for tokenizers that split known words.
         """
         if not 0.0 <= least_probability < 1.0:
             raise ValueError(f"Expected a least_probability in [0, 1), got {least_probability}.")
-        self._model = model
-        self._least, self._whole_words = least_probability, whole_words
+        self._model, self._language = model, language
+        self._least = least_probability
+        self._whole_words = whole_words and not language.new_words
 
-    def read(self, texts: Sequence[str]) -> Answers:
+    def read(self, texts: Sequence[str]) -> Answers[P]:
         """One reading of each text; texts with unknown words cost no call."""
         unknown = [self._unknown_words(text) for text in texts]
         asked = [text for text, words in zip(texts, unknown, strict=True) if not words]
-        questions = self._model.questions([reading_question(text) for text in asked])
-        replies = answer(self._model, questions, max_tokens=MAX_ANSWER_TOKENS, batch=_BATCH)
-        programs = [parse_program(reply) for reply in replies]
+        language = self._language
+        questions = self._model.questions([language.question(text) for text in asked])
+        replies = answer(self._model, questions, max_tokens=language.max_tokens, batch=_BATCH)
+        programs = [language.parse(*row) for row in zip(asked, replies, strict=True)]
         chances = self._probabilities(questions, programs)
         found = iter(
             _reading(*row, self._least)
@@ -188,7 +217,7 @@ class TextModelGoals:
         """Words of `text` that fall apart into several tokens wherever they stand."""
         if not self._whole_words:
             return []
-        words = list(dict.fromkeys(_WORD.findall(reading_question(text))))
+        words = list(dict.fromkeys(_WORD.findall(self._language.question(text))))
         bare = self._model.encode_texts(words)
         spaced = self._model.encode_texts([f" {word}" for word in words])
         return [
@@ -198,7 +227,7 @@ class TextModelGoals:
         ]
 
     def _probabilities(
-        self, questions: Sequence[Packed], programs: Sequence[Program | None]
+        self, questions: Sequence[Packed], programs: Sequence[P | None]
     ) -> np.ndarray:
         """How likely the model holds each whole answer (N,); 0 where it is no program."""
         chances = np.zeros(len(programs))
@@ -213,23 +242,23 @@ class TextModelGoals:
         return chances
 
 
-class ChatGoals:
+class ChatGoals(Generic[P]):
     """Goals read by a chat model that is told the form of programs."""
 
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
+    def __init__(self, chat: Chat, language: Language[P]) -> None:
+        self._chat, self._language = chat, language
 
-    def read(self, texts: Sequence[str]) -> Answers:
+    def read(self, texts: Sequence[str]) -> Answers[P]:
         """One reading of each text; after a failure the others are abstained on, not asked."""
         before = replace(self._chat.usage)
-        readings: list[Reading] = []
+        readings: list[Reading[P]] = []
         try:
             for first in range(0, len(texts), _CHAT_BATCH):
                 asked = texts[first : first + _CHAT_BATCH]
-                replies = self._chat.ask([_conversation(text) for text in asked])
+                replies = self._chat.ask([self._language.conversation(text) for text in asked])
                 lines = [_last_line(reply) for reply in replies]
                 readings += [
-                    _reading(text, line, parse_program(line), 1.0, 0.0)
+                    _reading(text, line, self._language.parse(text, line), 1.0, 0.0)
                     for text, line in zip(asked, lines, strict=True)
                 ]
         except ChatError as error:
@@ -267,11 +296,14 @@ def _last_line(reply: str) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-def _reading(
-    text: str, reply: str, program: Program | None, chance: float, least: float
-) -> Reading:
+def _reading(text: str, reply: str, program: P | None, chance: float, least: float) -> Reading[P]:
     if program is None:
         return Reading(text, None, NO_PROGRAM, reply)
     if chance < least:
         return Reading(text, None, UNSURE, f"{reply}, probability {chance:.2f}")
     return Reading(text, program)
+
+
+GRID = Language[Program](
+    reading_question, _conversation, lambda goal, reply: parse_program(reply), max_tokens=24
+)

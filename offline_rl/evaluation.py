@@ -20,6 +20,7 @@ from envs.world import Policy, Task, World
 from offline_rl.statistics import (
     Interval,
     Stratum,
+    mean_interval,
     paired_difference,
     success_interval,
     weighted_mean,
@@ -140,6 +141,10 @@ class Evaluation:
             if not strata:
                 raise ValueError(f"No episodes of agent `{agent}` on `{level}`. Evaluate it first.")
         return paired_difference(sides[first], sides[second])
+
+    def mean_return(self, agent: str, level: str, kind: str = ALL) -> Interval:
+        """The mean return of an agent's episodes with its 95 % interval, by bootstrap."""
+        return mean_interval(self.strata(agent, level, kind, "episode_return"))
 
     def strata(
         self, agent: str, level: str, kind: str = ALL, measure: str = "success"

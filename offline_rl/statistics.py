@@ -73,6 +73,12 @@ def success_interval(strata: Sequence[Stratum], seed: int = 0) -> Interval:
     return Interval(value, min(floor.low, float(low)), max(floor.high, float(high)))
 
 
+def mean_interval(strata: Sequence[Stratum], seed: int = 0) -> Interval:
+    """The weighted mean of any outcomes with its 95 % interval, by bootstrap."""
+    low, high = np.quantile(bootstrap_means(strata, seed), (0.025, 0.975))
+    return Interval(weighted_mean(strata), float(low), float(high))
+
+
 def paired_difference(
     first: Sequence[Stratum], second: Sequence[Stratum], seed: int = 0
 ) -> Interval:

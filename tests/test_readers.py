@@ -13,6 +13,7 @@ from envs.babyai.program_text import UNCLEAR, reading_question, spec_text
 from envs.babyai.splits import SplitDesign, split_goals
 from imagination.programs import Program
 from imagination.readers import (
+    GRID,
     NO_ANSWER,
     NO_PROGRAM,
     UNKNOWN,
@@ -108,7 +109,7 @@ def test_an_empty_list_of_goals_is_refused() -> None:
 
 
 def test_a_model_reads_what_it_learned(model: TextModel) -> None:
-    found = ProgramReader(TextModelGoals(model)).read(list(LEARNED))
+    found = ProgramReader(TextModelGoals(model, GRID)).read(list(LEARNED))
     told = {text: program.text() for text, program in found.programs.items()}
     nothing = ("open the red ball", "go to the pink chair")
     assert told == {goal: text for goal, text in LEARNED.items() if goal not in nothing}
@@ -117,7 +118,7 @@ def test_a_model_reads_what_it_learned(model: TextModel) -> None:
 
 
 def test_capitals_and_full_stops_make_no_difference(model: TextModel) -> None:
-    found = ProgramReader(TextModelGoals(model)).read(
+    found = ProgramReader(TextModelGoals(model, GRID)).read(
         ["Go to the  RED ball.", "Open the red door!"]
     )
     assert [p.text() for p in found.programs.values()] == ["facing red ball", "opened red door"]
@@ -125,26 +126,26 @@ def test_capitals_and_full_stops_make_no_difference(model: TextModel) -> None:
 
 def test_unknown_words_are_named_and_never_asked_about(model: TextModel) -> None:
     texts = ["go to the crimson sphere", "go to the red ball", "go to tile (3, 15)"]
-    found = ProgramReader(TextModelGoals(model)).read(texts)
+    found = ProgramReader(TextModelGoals(model, GRID)).read(texts)
     assert found.abstained == {
         "go to the crimson sphere": f"{UNKNOWN}: crimson, sphere",
         "go to tile (3, 15)": f"{UNKNOWN}: 15",
     }
     assert found.calls == 1
-    split = ProgramReader(TextModelGoals(model, whole_words=False)).read(texts)
+    split = ProgramReader(TextModelGoals(model, GRID, whole_words=False)).read(texts)
     assert split.calls == 3
 
 
 def test_an_answer_that_the_model_holds_unlikely_is_not_taken(model: TextModel) -> None:
-    strict = ProgramReader(TextModelGoals(model, least_probability=0.9999999))
+    strict = ProgramReader(TextModelGoals(model, GRID, least_probability=0.9999999))
     found = strict.read(["go to the red ball"])
     assert found.abstained["go to the red ball"].startswith(f"{UNSURE}: facing red ball, probab")
     with pytest.raises(ValueError, match=r"Expected a least_probability in \[0, 1\), got 1"):
-        TextModelGoals(model, least_probability=1.0)
+        TextModelGoals(model, GRID, least_probability=1.0)
 
 
 def test_tokens_are_counted_with_the_end_of_the_answer(model: TextModel) -> None:
-    found = ProgramReader(TextModelGoals(model)).read(["go to the red ball"])
+    found = ProgramReader(TextModelGoals(model, GRID)).read(["go to the red ball"])
     # <bos> Read this goal as a program : | go to the red ball | Program : -> 8 + 5 + 2 = 15.
     # facing, red, ball and the end: 4.
     assert (found.prompt_tokens, found.answer_tokens) == (15, 4)
@@ -160,7 +161,7 @@ def test_a_base_model_folder_is_what_the_reader_loads(model: TextModel, tmp_path
     model.backbone.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
     loaded = TextModel(*load_backbone(str(tmp_path))).eval()
-    found = ProgramReader(TextModelGoals(loaded)).read(["pick up the blue box"])
+    found = ProgramReader(TextModelGoals(loaded, GRID)).read(["pick up the blue box"])
     assert found.programs == {"pick up the blue box": Program("holding", ((BOX, BLUE),))}
 
 
@@ -171,7 +172,7 @@ def test_a_chat_model_is_told_the_form_and_its_last_line_is_read() -> None:
         "meet the crimson ball": "facing crimson ball",
     }
     chat = ScriptedChat(lambda text: replies[text])
-    found = ProgramReader(ChatGoals(chat)).read([*replies, "tidy up"])
+    found = ProgramReader(ChatGoals(chat, GRID)).read([*replies, "tidy up"])
     assert {text: p.text() for text, p in found.programs.items()} == {
         "take the key": "holding any key"
     }
@@ -188,7 +189,7 @@ def test_a_chat_model_is_told_the_form_and_its_last_line_is_read() -> None:
 
 def test_the_examples_that_a_chat_model_is_shown_are_of_the_training_split() -> None:
     chat = ScriptedChat(lambda text: "")
-    ProgramReader(ChatGoals(chat)).read(["go"])
+    ProgramReader(ChatGoals(chat, GRID)).read(["go"])
     lines = [line for line in chat.conversations[0][0]["content"].splitlines() if " -> " in line]
     trained = {goal.text: goal.spec for goal in split_goals(all_specs(), "train", SplitDesign())}
     assert len(lines) == 4
@@ -200,7 +201,7 @@ def test_the_examples_that_a_chat_model_is_shown_are_of_the_training_split() -> 
 def test_goals_that_a_chat_model_cannot_be_asked_about_are_abstained_on_and_asked_again() -> None:
     texts = [f"go there {number}" for number in range(100)]
     chat = ScriptedChat(lambda text: "facing any door", last_call=70)
-    reader = ProgramReader(ChatGoals(chat))
+    reader = ProgramReader(ChatGoals(chat, GRID))
     found = reader.read(texts)
     # 64 goals are asked about together; the second 64 end in the failure.
     assert found.numbers()["programs"] == 64

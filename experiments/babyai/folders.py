@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from experiments.folders import read_json
 from experiments.names import require_known
@@ -38,6 +38,30 @@ METHODS = {
     "teduo-list": Method(PLANNED, "roles_egocentric", lists=True),
     "cloning": Method(CLONED, "roles_egocentric"),
 }
+
+
+class Distilled(Protocol):
+    """A method whose samples are there: what it is called and where things are."""
+
+    @property
+    def slug(self) -> str:
+        """Its name in file and stage names; `distil-SLUG` made the samples."""
+        ...
+
+    @property
+    def samples(self) -> str:
+        """File of its samples."""
+        ...
+
+    @property
+    def report(self) -> str:
+        """File that says what became of the goals."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Folder of its fine-tuned model, with checkpoints, last and best."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -157,7 +181,7 @@ def asked_goals(folder: Path) -> "list[Goal]":
     return [goal for goal in training_goals(folder) if goal.text in read]
 
 
-def has_samples(folder: Path, arm: Arm) -> bool:
+def has_samples(folder: Path, arm: Distilled) -> bool:
     """Whether an arm has plans to learn from and others to hold out."""
     return bool(read_json(folder / arm.report)["numbers"]["plans"] > 1)
 

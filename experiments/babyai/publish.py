@@ -64,18 +64,18 @@ def grid_report(seeds: Sequence[Path], results: Results) -> ReportData:
         results=results,
         galleries=grid_galleries(folder),
         grounding_charts=(
-            *_charts(folder, "base-model", "Loss of priming the base model", "loss"),
-            *_charts(folder, "tune-", fine_tuning, "loss"),
-            *_charts(folder, "tune-", f"{fine_tuning}, held-out samples", "validation_loss"),
+            *charts(folder, "base-model", "Loss of priming the base model", "loss"),
+            *charts(folder, "tune-", fine_tuning, "loss"),
+            *charts(folder, "tune-", f"{fine_tuning}, held-out samples", "validation_loss"),
         ),
-        agent_charts=_charts(folder, "train-", "Loss of baselines", "loss"),
+        agent_charts=charts(folder, "train-", "Loss of baselines", "loss"),
         level_notes=CELL_NOTES,
         novelty="grids or goals that were not trained on",
         sections=grid_sections(seeds),
     )
 
 
-def _charts(folder: Path, prefix: str, title: str, name: str) -> tuple[Chart, ...]:
+def charts(folder: Path, prefix: str, title: str, name: str) -> tuple[Chart, ...]:
     """One chart of a metric of all stages that begin so; none where there are no points."""
     series = {
         stage.removeprefix(prefix) or stage: [

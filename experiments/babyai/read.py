@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from experiments.tracking import Run
 
 if TYPE_CHECKING:
     from envs.world import Goal
-    from imagination.readers import GoalReadings
+    from imagination.readers import GoalReadings, Language
     from kalm.chat import CachedChat
     from kalm.text_model import TextModel
 
@@ -161,11 +161,22 @@ def _drawn(goals: "list[Goal]", count: int, rng: np.random.Generator) -> "list[G
 
 
 def write_readings(
-    run: Run, settings: ReadSettings, stage: str, texts: list[str], file: str
+    run: Run,
+    settings: ReadSettings,
+    stage: str,
+    texts: list[str],
+    file: str,
+    language: "Language[Any] | None" = None,
 ) -> None:
-    """Reads goals in words, equal ones once, and writes what they were read as."""
+    """Reads goals in words, equal ones once, and writes what they were read as.
+
+    Args:
+        language: of the programs; those of grids by default.
+    """
+    from imagination.readers import GRID
+
     with progress("reading goals", len(texts), "goals") as advance:
-        found, costs = _readings(run.folder, settings, texts)
+        found, costs = _readings(run.folder, settings, texts, language or GRID)
         advance(len(texts))
     programs = {
         reading.text: reading.program.text() if reading.program else ""
@@ -182,16 +193,17 @@ def write_readings(
 
 
 def _readings(
-    folder: Path, settings: ReadSettings, texts: list[str]
-) -> "tuple[GoalReadings, dict[str, float]]":
+    folder: Path, settings: ReadSettings, texts: list[str], language: "Language[Any]"
+) -> "tuple[GoalReadings[Any], dict[str, float]]":
     """What texts were read as, and what a chat model's answers cost."""
     from imagination.readers import ChatGoals, ProgramReader, TextModelGoals
 
     if settings.chat.model or is_chat_base(settings.base):
         chat = run_chat(folder, settings)
-        return ProgramReader(ChatGoals(chat)).read(texts), chat_costs(chat)
+        return ProgramReader(ChatGoals(chat, language)).read(texts), chat_costs(chat)
     model = TextModelGoals(
         base_text_model(folder, settings),
+        language,
         least_probability=settings.least_probability,
         whole_words=settings.base.name == EMBEDDED,
     )

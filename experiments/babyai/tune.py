@@ -1,9 +1,9 @@
 """Fine-tuning the base model on the samples of each arm, with the loop that grounding uses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from experiments.babyai.distil import distil_name
-from experiments.babyai.folders import Arm, has_samples
+from experiments.babyai.folders import Distilled, has_samples
 from experiments.babyai.read import ReadSettings, base_path, base_text_model
 from experiments.joined_metrics import JoinedMetrics
 from experiments.progress import progress
@@ -34,7 +34,12 @@ class TuneSettings:
 
 
 def tune_stage(
-    run: Run, settings: TuneSettings, read: ReadSettings, arms: list[Arm], *, overwrite: bool
+    run: Run,
+    settings: TuneSettings,
+    read: ReadSettings,
+    arms: Sequence[Distilled],
+    *,
+    overwrite: bool,
 ) -> None:
     """Fine-tunes one model an arm that has something to learn from.
 
@@ -45,7 +50,7 @@ def tune_stage(
 
     for arm in (arm for arm in arms if has_samples(run.folder, arm)):
         needs = (
-            distil_name(arm),
+            f"distil-{arm.slug}",
             *(["base-model"] if is_done(run.folder, "base-model") else []),
         )
         complete(
@@ -57,17 +62,17 @@ def tune_stage(
         )
 
 
-def tune_name(arm: Arm) -> str:
+def tune_name(arm: Distilled) -> str:
     """The stage that fine-tunes an arm's model."""
     return f"tune-{arm.slug}"
 
 
-def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Arm) -> None:
+def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Distilled) -> None:
     from kalm.finetune import finetune
     from kalm.text_stream import TextStream
-    from offline_rl.distillation_set import DistillationSet
+    from offline_rl.distillation_set import TextSamples
 
-    samples = DistillationSet.read(run.folder / arm.samples)
+    samples = TextSamples.read(run.folder / arm.samples)
     model = base_text_model(run.folder, read)
     train, held_out = samples.without(settings.validation_share, read.seed)
     config = replace(_config(settings, len(train)), seed=read.seed)

@@ -1,0 +1,88 @@
+"""The whole of TEDUO on WebShop, read top to bottom: plays, goals, labels, models, scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from experiments.babyai.read import ReadSettings
+from experiments.babyai.tune import TuneSettings, tune_stage
+from experiments.chats import check_chat
+from experiments.ground import check_base_model
+from experiments.tracking import Run
+from experiments.webshop.audit import AuditSettings, audit_stage
+from experiments.webshop.collect import ShopCollectSettings, collect_stage
+from experiments.webshop.distil import distil_stage
+from experiments.webshop.evaluate import ShopEvaluateSettings, evaluate_stage
+from experiments.webshop.folders import ShopArm
+from experiments.webshop.read import read_stage
+from experiments.webshop.select import SelectSettings, select_stage
+
+
+@dataclass(frozen=True)
+class ShopPreset:
+    """Settings of every stage; a seed of the pipeline replaces the seed of each."""
+
+    collect: ShopCollectSettings = field(default_factory=ShopCollectSettings)
+    read: ReadSettings = field(default_factory=ReadSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    select: SelectSettings = field(default_factory=SelectSettings)
+    methods: tuple[str, ...] = ("teduo-roles",)  # forms of telling pages
+    tune: TuneSettings = field(default_factory=TuneSettings)
+    evaluate: ShopEvaluateSettings = field(default_factory=ShopEvaluateSettings)
+    seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone
+    free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
+
+    def __post_init__(self) -> None:
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"Expected different --seeds >= 0, got {self.seeds}.")
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"Expected different --methods, at least one, got {self.methods}.")
+        if self.evaluate.episodes > self.collect.num_goals:
+            raise ValueError(
+                f"Expected at most --collect.num-goals ({self.collect.num_goals}) training goals "
+                f"to evaluate on, got {self.evaluate.episodes}. Lower --evaluate.episodes."
+            )
+        assert self.arms
+
+    @property
+    def arms(self) -> list[ShopArm]:
+        """The arms in the order of the table."""
+        return [ShopArm(method) for method in self.methods]
+
+
+def check_shop_preset(preset: ShopPreset) -> None:
+    """Checks every model that `preset` names, before anything is written.
+
+    Raises:
+        ValueError: a model is not there.
+    """
+    check_base_model(preset.read.base)
+    check_chat(preset.read.chat)
+
+
+def run_shop_stages(
+    preset: ShopPreset,
+    run: Run,
+    command: str,
+    *,
+    overwrite: bool,
+    lacks_references: Callable[[], bool],
+) -> None:
+    """One seed from nothing to the scores of its agents.
+
+    Args:
+        lacks_references: asked when they are due, as seeds may run side by side.
+    """
+    collect_stage(run, preset.collect, command, overwrite=overwrite)
+    read_stage(run, preset.read, overwrite=overwrite)
+    audit_stage(run, preset.audit, overwrite=overwrite)
+    select_stage(run, preset.select, overwrite=overwrite)
+    distil_stage(run, preset.select, preset.arms, overwrite=overwrite)
+    tune_stage(run, preset.tune, preset.read, preset.arms, overwrite=overwrite)
+    evaluate_stage(
+        run,
+        preset.evaluate,
+        preset.read,
+        preset.arms,
+        overwrite=overwrite,
+        with_references=lacks_references(),
+    )

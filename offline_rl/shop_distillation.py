@@ -1,0 +1,170 @@
+"""Filtered behaviour cloning of unlabelled shopping, told as samples for a language model.
+
+For each goal the plays are kept whose purchase its requirement likes best, without loops; their
+steps are told as the requirement sees them. No step is taken in the shop.
+
+The search is the one action that plays of other goals cannot show, as its words are the goal's own.
+It is chosen offline instead: plays tell what purchases follow searches for some or all of a goal's
+words, and every goal's sample asks for the kind of search that was worth most.
+
+Source: TEDUO (arXiv 2412.06877), WebShop. Departures: the choice of searches; of plays that are
+equally good the shortest are kept.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.webshop.requirements import Requirement, words_of
+from imagination.purchases import Play, Purchase
+from imagination.shop_pages import SEARCH, view
+from imagination.shop_roles import RAW, nearest_search, searches, situation
+from offline_rl.distillation_set import TextSamples
+from offline_rl.filtered import THRESHOLD, Trace, select_best
+
+Rewards = Callable[[Requirement], np.ndarray]  # what every purchase (N,) is worth
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """Which plays are imitated."""
+
+    threshold: float = THRESHOLD  # of the purchase's reward
+    plays_per_goal: int = 3  # of the best ones
+    least_searches: int = 20  # that a kind of search needs before its worth is believed
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.threshold <= 1.0 or min(self.plays_per_goal, self.least_searches) < 1:
+            raise ValueError(
+                "Expected a threshold in [0, 1] and at least one play a goal and search, got "
+                f"{self.threshold}, {self.plays_per_goal}, {self.least_searches}."
+            )
+
+
+@dataclass(frozen=True)
+class KeptPlay:
+    """A play that is worth imitating for a goal."""
+
+    goal: str  # its words
+    reward: float  # of the purchase, as estimated
+    play: int  # which one
+    trace: Trace  # without loops
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What is kept for all goals, and what was not."""
+
+    kept: tuple[KeptPlay, ...]
+    best: Mapping[str, float]  # the best reward of any purchase, by goal
+    num_empty: int  # plays that were nothing but loops
+    environment_steps: int = 0  # taken while filtering; there is no environment to take them in
+
+
+def filter_plays(
+    goals: Mapping[str, Requirement],
+    plays: Sequence[Play],
+    purchases: Sequence[Purchase],
+    rewards: Rewards,
+    config: FilterConfig,
+    on_goal: Callable[[int], None] = lambda done: None,
+) -> Filtered:
+    """The plays to imitate for each goal.
+
+    Args:
+        goals: requirements by the goals' words.
+
+    Raises:
+        ValueError: nobody bought anything.
+    """
+    if not purchases:
+        raise ValueError("Expected plays that end with a purchase, got none. Collect more.")
+    traces = [Trace(plays[one.play].pages, plays[one.play].actions) for one in purchases]
+    kept: list[KeptPlay] = []
+    best, num_empty = {}, 0
+    for done, (goal, requirement) in enumerate(goals.items(), start=1):
+        selection = select_best(traces, rewards(requirement), config.threshold)
+        own = [
+            KeptPlay(goal, selection.reward, purchases[index].play, trace)
+            for index, trace in zip(selection.indices.tolist(), selection.traces, strict=True)
+        ]
+        kept += sorted(own, key=lambda one: len(one.trace.actions))[: config.plays_per_goal]
+        best[goal], num_empty = selection.reward, num_empty + selection.num_empty
+        on_goal(done)
+    return Filtered(tuple(kept), best, num_empty)
+
+
+def search_worths(
+    goals: Mapping[str, Requirement], purchases: Sequence[Purchase], rewards: Rewards
+) -> dict[str, tuple[float, int]]:
+    """Mean reward of the purchases that follow each kind of search, and how many there are.
+
+    A play's search is of the kind whose words it is most like, for any goal that has such words.
+    """
+    by_word = defaultdict(list)
+    for place, purchase in enumerate(purchases):
+        for word in set(words_of(purchase.keywords)):
+            by_word[word].append(place)
+    totals: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for requirement in goals.values():
+        words = set(words_of(requirement.product))
+        near = sorted({place for word in words for place in by_word.get(word, ())})
+        worth = rewards(requirement)
+        for place in near:
+            kind = nearest_search(requirement, purchases[place].keywords)
+            if kind is not None:
+                totals[kind] += worth[place]
+                counts[kind] += 1
+    return {kind: (totals[kind] / count, count) for kind, count in sorted(counts.items())}
+
+
+def best_search(
+    requirement: Requirement, worths: Mapping[str, tuple[float, int]], least_searches: int
+) -> str:
+    """The kind of search for a requirement that is worth most; the shortest where none is known."""
+    names = list(searches(requirement))
+    known = {
+        name: worths[name][0]
+        for name in names
+        if name in worths and worths[name][1] >= least_searches
+    }
+    return max(known, key=lambda name: known[name]) if known else names[0]
+
+
+def samples_of(
+    kept_plays: Sequence[KeptPlay],
+    goals: Mapping[str, Requirement],
+    worths: Mapping[str, tuple[float, int]],
+    form: str,
+    config: FilterConfig,
+) -> TextSamples:
+    """The steps of all kept plays in one form; steps that the form cannot tell are left out."""
+    columns: dict[str, list[str]] = {
+        name: [] for name in ("questions", "answers", "goals", "programs")
+    }
+    plans: list[int] = []
+    left: list[int] = []
+    for number, kept in enumerate(kept_plays):
+        requirement = goals[kept.goal]
+        search = best_search(requirement, worths, config.least_searches)
+        steps = list(zip(kept.trace.states, kept.trace.actions, strict=False))
+        for place, (page, action) in enumerate(steps):
+            seen = situation(requirement, kept.goal, str(page), form)
+            answer = seen.answer(str(action))
+            if view(str(page)).kind == SEARCH:
+                raw = f"search[{searches(requirement)[search]}]"
+                answer = raw if form == RAW else search
+            if answer is None:
+                continue
+            for name, text in zip(
+                columns, (seen.text, answer, kept.goal, requirement.text()), strict=True
+            ):
+                columns[name].append(text)
+            plans.append(number)
+            left.append(len(steps) - place)
+    return TextSamples(
+        **columns, plans=np.array(plans, np.int64), steps_left=np.array(left, np.int64)
+    )
