@@ -5,6 +5,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from envs.webshop.pages import BACK, BUY, NEXT, PREVIOUS, SEARCH_ACTION, SUB_PAGES
 from envs.webshop.text import ACTIONS_HEAD, SEPARATOR
@@ -43,6 +44,7 @@ class PageView:
     actions: tuple[str, ...] = ()  # that can be taken
 
 
+@lru_cache(maxsize=50_000)
 def view(text: str) -> PageView:
     """The page that a text shows."""
     body, _, listed = text.rpartition(ACTIONS_HEAD) if ACTIONS_HEAD in text else (text, "", "")

@@ -89,7 +89,7 @@ def situation(requirement: Requirement, instruction: str, text: str, form: str) 
     if form == RAW:
         return _raw(requirement, instruction, text, page)
     if page.kind == SEARCH:
-        return _search(requirement)
+        return search_situation(requirement)
     if page.kind == RESULTS:
         return _results(requirement, page)
     if page.kind == ITEM:
@@ -107,7 +107,8 @@ def _raw(requirement: Requirement, instruction: str, text: str, page: PageView) 
     return Situation(told, {action: (action,) for action in actions})
 
 
-def _search(requirement: Requirement) -> Situation:
+def search_situation(requirement: Requirement) -> Situation:
+    """The search page, which is the same for all requirements of as many parts."""
     features, options = len(requirement.features), len(requirement.options)
     text = f"search page features {features} options {options}"
     return Situation(text, {n: (f"search[{w}]",) for n, w in searches(requirement).items()})

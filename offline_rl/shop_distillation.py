@@ -12,7 +12,7 @@ equally good the shortest are kept.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from imagination.purchases import Play, Purchase
 from imagination.shop_pages import SEARCH, view
 from imagination.shop_roles import RAW, nearest_search, searches, situation
 from offline_rl.distillation_set import TextSamples
-from offline_rl.filtered import THRESHOLD, Trace, select_best
+from offline_rl.filtered import THRESHOLD, Trace, select_best, without_loops
 
 Rewards = Callable[[Requirement], np.ndarray]  # what every purchase (N,) is worth
 
@@ -141,30 +141,50 @@ def samples_of(
     form: str,
     config: FilterConfig,
 ) -> TextSamples:
-    """The steps of all kept plays in one form; steps that the form cannot tell are left out."""
-    columns: dict[str, list[str]] = {
-        name: [] for name in ("questions", "answers", "goals", "programs")
-    }
-    plans: list[int] = []
-    left: list[int] = []
-    for number, kept in enumerate(kept_plays):
-        requirement = goals[kept.goal]
-        search = best_search(requirement, worths, config.least_searches)
-        steps = list(zip(kept.trace.states, kept.trace.actions, strict=False))
-        for place, (page, action) in enumerate(steps):
-            seen = situation(requirement, kept.goal, str(page), form)
-            answer = seen.answer(str(action))
-            if view(str(page)).kind == SEARCH:
-                raw = f"search[{searches(requirement)[search]}]"
-                answer = raw if form == RAW else search
-            if answer is None:
-                continue
-            for name, text in zip(
-                columns, (seen.text, answer, kept.goal, requirement.text()), strict=True
-            ):
-                columns[name].append(text)
-            plans.append(number)
-            left.append(len(steps) - place)
-    return TextSamples(
-        **columns, plans=np.array(plans, np.int64), steps_left=np.array(left, np.int64)
-    )
+    """The steps of all kept plays in one form, without loops in what the form tells.
+
+    Steps that change nothing for a requirement, such as choosing a value that it does not ask for,
+    are loops where pages are told as roles.
+    """
+    plans = []
+    for kept in kept_plays:
+        search = best_search(goals[kept.goal], worths, config.least_searches)
+        plans.append((kept.goal, list(_told(kept, goals[kept.goal], search, form))))
+    return samples_from(plans, goals)
+
+
+def samples_from(
+    plans: Sequence[tuple[str, Sequence[tuple[str, str]]]], goals: Mapping[str, Requirement]
+) -> TextSamples:
+    """All steps of plans, each a goal's words with its questions and answers."""
+    steps = [
+        (question, answer, goal, goals[goal].text(), number, len(plan) - place)
+        for number, (goal, plan) in enumerate(plans)
+        for place, (question, answer) in enumerate(plan)
+    ]
+    questions, answers, said, programs = ([str(step[i]) for step in steps] for i in range(4))
+    numbers, left = (np.array([step[i] for step in steps], np.int64) for i in (4, 5))
+    return TextSamples(questions, answers, said, programs, numbers, left)
+
+
+def _told(
+    kept: KeptPlay, requirement: Requirement, search: str, form: str
+) -> Iterator[tuple[str, str]]:
+    """Questions and answers of a play; steps that the form cannot tell are left out.
+
+    Args:
+        search: the kind of search that is asked for, whatever the play searched.
+    """
+    pages = [str(page) for page in kept.trace.states]
+    seen = [situation(requirement, kept.goal, page, form) for page in pages]
+    answers: list[str | None] = []
+    for page, told, action in zip(pages, seen, kept.trace.actions, strict=False):
+        if view(page).kind == SEARCH:
+            raw = f"search[{searches(requirement)[search]}]"
+            answers.append(raw if form == RAW else search)
+        else:
+            answers.append(told.answer(str(action)))
+    trace = without_loops(Trace(tuple(told.text for told in seen), tuple(answers)))
+    for question, answer in zip(trace.states, trace.actions, strict=False):
+        if answer is not None:
+            yield str(question), str(answer)

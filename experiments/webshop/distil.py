@@ -1,11 +1,14 @@
-"""Samples to fine-tune on: the kept plays, told in the form of each arm."""
+"""Samples to fine-tune on: kept plays, or plans over all plays, in the form of each arm."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from experiments.babyai.read import READ
 from experiments.folders import read_json, whole_json
+from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
 from experiments.tracking import Run
@@ -13,11 +16,15 @@ from experiments.webshop.folders import (
     COLLECT,
     FILTERING,
     KEPT,
+    PLANNED,
     ShopArm,
     read_plays,
     understood_goals,
 )
 from experiments.webshop.select import SELECT, SelectSettings, read_kept
+
+if TYPE_CHECKING:
+    from offline_rl.distillation_set import TextSamples
 
 
 def distil_stage(
@@ -37,24 +44,49 @@ def distil_stage(
 
 
 def _distil(run: Run, settings: SelectSettings, arm: ShopArm) -> None:
-    from offline_rl.shop_distillation import samples_of
-
-    plays, goals = list(read_plays(run.folder)), understood_goals(run.folder)
-    kept = read_kept(run.folder / KEPT, plays)
-    worths = {n: (w, c) for n, (w, c) in read_json(run.folder / FILTERING)["searches"].items()}
-    samples = samples_of(kept, goals, worths, arm.form, settings.filter)
+    samples = _planned(run, settings, arm) if arm.source == PLANNED else _kept(run, settings, arm)
     samples.write(run.folder / arm.samples)
     numbers = {
+        "goals": len(set(samples.goals)),
+        "goals_without_plans": len(understood_goals(run.folder)) - len(set(samples.goals)),
         "plans": len(set(samples.plans.tolist())),
         "samples": len(samples),
-        "steps_untold": sum(len(one.trace.actions) for one in kept) - len(samples),
-        "environment_steps": 0,
+        "environment_steps": 0,  # there is no shop to take them in
     }
     answers = Counter(samples.answers).most_common(20)
     content = {"numbers": numbers, "answers": dict(answers)}
     write_text(run.folder / arm.report, json.dumps(content, indent=1) + "\n")
     run.rewind(f"distil-{arm.slug}", -1)
     run.log(f"distil-{arm.slug}", 0, numbers)
+
+
+def _kept(run: Run, settings: SelectSettings, arm: ShopArm) -> "TextSamples":
+    """The steps of kept plays."""
+    from offline_rl.shop_distillation import samples_of
+
+    kept = read_kept(run.folder / KEPT, list(read_plays(run.folder)))
+    goals, worths = understood_goals(run.folder), _worths(run)
+    return samples_of(kept, goals, worths, arm.form, settings.filter)
+
+
+def _planned(run: Run, settings: SelectSettings, arm: ShopArm) -> "TextSamples":
+    """The steps of plans over all plays."""
+    from imagination.purchases import PurchaseTable, find_purchases
+    from offline_rl.shop_planning import planned_samples, role_plays
+
+    goals, plays = understood_goals(run.folder), read_plays(run.folder)
+    purchases = find_purchases(plays)
+    config = replace(settings.plans, seed=settings.seed)
+    with progress(f"distilling {arm.slug}", len(goals), "goals") as advance:
+        worth = PurchaseTable(purchases).rewards
+        found = list(role_plays(goals, plays, purchases, worth, config, advance))
+    return planned_samples(goals, found, _worths(run), settings.filter.least_searches, config)
+
+
+def _worths(run: Run) -> dict[str, tuple[float, int]]:
+    """What each kind of search is worth, and how often it was seen."""
+    found = read_json(run.folder / FILTERING)["searches"]
+    return {name: (worth, count) for name, (worth, count) in found.items()}
 
 
 def _problems(run: Run, arm: ShopArm) -> list[str]:

@@ -26,14 +26,20 @@ KEPT = "data/kept-plays.parquet"  # which plays are worth imitating for which go
 FILTERING = "evaluation/filtering.json"  # what became of the goals
 AUDIT_FILE = "evaluation/labels.json"  # estimated against true rewards
 COLLECT = "collect"  # the stage whose settings say which shop this is
-METHODS = ("teduo-roles", "teduo-raw")
+PLANNED, FILTERED = "planned", "filtered"
+# Where the samples of a method come from, and how pages are told in them.
+METHODS = {
+    "teduo": (PLANNED, "roles"),
+    "teduo-filtered": (FILTERED, "roles"),
+    "teduo-raw": (FILTERED, "raw"),
+}
 
 
 @dataclass(frozen=True)
 class ShopArm:
-    """A form of telling pages, and what is made with it."""
+    """A method, and what is made with it."""
 
-    method: str  # of METHODS
+    method: str  # key in METHODS
 
     def __post_init__(self) -> None:
         require_known("method", self.method, METHODS)
@@ -49,9 +55,14 @@ class ShopArm:
         return self.method
 
     @property
+    def source(self) -> str:
+        """PLANNED or FILTERED."""
+        return METHODS[self.method][0]
+
+    @property
     def form(self) -> str:
         """How pages are told, of imagination.shop_roles.FORMS."""
-        return self.method.removeprefix("teduo-")
+        return METHODS[self.method][1]
 
     @property
     def is_raw(self) -> bool:

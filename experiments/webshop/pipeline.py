@@ -25,7 +25,7 @@ class ShopPreset:
     read: ReadSettings = field(default_factory=ReadSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     select: SelectSettings = field(default_factory=SelectSettings)
-    methods: tuple[str, ...] = ("teduo-roles",)  # forms of telling pages
+    methods: tuple[str, ...] = ("teduo", "teduo-filtered")  # of METHODS, in the order of the table
     tune: TuneSettings = field(default_factory=TuneSettings)
     evaluate: ShopEvaluateSettings = field(default_factory=ShopEvaluateSettings)
     seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone

@@ -31,7 +31,7 @@ def webshop_gpu() -> ShopPreset:
                 lora_dropout=0.1,
             )
         ),
-        methods=("teduo-raw", "teduo-roles"),
+        methods=("teduo-raw", "teduo-filtered", "teduo"),
         tune=TuneSettings(
             FinetuneConfig(
                 num_steps=40_000,  # about twenty epochs

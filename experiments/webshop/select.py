@@ -20,6 +20,7 @@ from experiments.webshop.folders import (
     understood_goals,
 )
 from offline_rl.shop_distillation import FilterConfig
+from offline_rl.shop_planning import PlanConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +34,11 @@ _KIND = "kept plays"
 
 @dataclass(frozen=True)
 class SelectSettings:
-    """Which plays are kept."""
+    """Which plays are kept, and how plans are made of all of them."""
 
     filter: FilterConfig = field(default_factory=FilterConfig)
+    plans: PlanConfig = field(default_factory=PlanConfig)  # its seed is the stage's own
+    seed: int = 0  # of plans
 
 
 def select_stage(run: Run, settings: SelectSettings, *, overwrite: bool) -> None:
