@@ -1,8 +1,8 @@
 """Planning over unlabelled shopping as requirements see it: one table for all goals together.
 
-Filtered cloning imitates what the best plays did, chance included: a shopper at random seldom chooses
-every option that is wanted before it buys. Told as roles, though, the pages of different goals are
-the same few states. So what follows an action, and what a purchase is worth then, is counted over
+Filtered cloning imitates what the best plays did, chance included: a shopper at random seldom
+chooses every option that is wanted before it buys. Told as roles, though, the pages of different
+goals are the same few states. So what follows an action, and what a purchase is worth then, is counted over
 the plays of all goals; exact values on that table say what to do, and plans walk through it from
 pages that the data shows. No step is taken in the shop.
 

@@ -205,5 +205,5 @@ def test_a_seed_of_a_shop_preset_reaches_plays_and_models_but_not_the_shop(name:
 def test_doubtful_presets_are_refused() -> None:
     with pytest.raises(ValueError, match="Unknown method `teduo-role`"):
         replace(small(), methods=("teduo-role",))
-    with pytest.raises(ValueError, match="at most --collect.num-goals"):
+    with pytest.raises(ValueError, match=r"at most --collect\.num-goals"):
         replace(small(), evaluate=ShopEvaluateSettings(episodes=41))
