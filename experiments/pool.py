@@ -56,13 +56,14 @@ def results_of(folder: Path, name: str, base_model: str, *, scored: bool = False
     """The results of the run in `folder`, all finished seeds together.
 
     Args:
-        scored: rewards are shares of 1, and rows tell their means too.
+        scored: rewards are shares of 1, and rows tell their means too; the one level that is novel
+            needs no mean beside it.
     """
     evaluation = pooled_evaluation(folder)
     seeds = seed_folders(folder)
     rows = [table_row(row) for row in evaluation.rows()]
     if scored:
-        rows = [_scored(row, evaluation) for row in rows]
+        rows = [_scored(row, evaluation) for row in rows if row.level != "novel"]
     rows += [
         replace(table_row(row), kind=MOVEMENT)
         for row in evaluation.rows("moved")

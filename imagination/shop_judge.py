@@ -58,11 +58,19 @@ class ShopJudgement:
         """Answers that made no sense."""
         return int(np.isnan(self.rewards).sum())
 
-    def spread(self, count: int) -> np.ndarray:
-        """Rewards (N,) of `count` purchases, 0 for those that were not judged or not sensibly."""
-        found = np.zeros(count)
-        found[self.places] = np.nan_to_num(self.rewards)
-        return found
+    @property
+    def rows(self) -> list[tuple[int, float]]:
+        """Purchase and reward of every answer that made sense."""
+        known = np.flatnonzero(~np.isnan(self.rewards))
+        return [(int(self.places[row]), float(self.rewards[row])) for row in known]
+
+
+def spread(rows: Sequence[tuple[int, float]], count: int) -> np.ndarray:
+    """Rewards (N,) of `count` purchases, 0 for those that were not judged, or not sensibly."""
+    found = np.zeros(count)
+    for place, reward in rows:
+        found[place] = reward
+    return found
 
 
 def judge_purchases(

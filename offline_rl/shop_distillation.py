@@ -12,7 +12,7 @@ equally good the shortest are kept.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from imagination.shop_roles import RAW, nearest_search, searches, situation
 from offline_rl.distillation_set import TextSamples
 from offline_rl.filtered import THRESHOLD, Trace, select_best, without_loops
 
-Rewards = Callable[[Requirement], np.ndarray]  # what every purchase (N,) is worth
+Rewards = Callable[[str], np.ndarray]  # what every purchase (N,) is worth, by the goal's words
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Filtered:
 
 
 def filter_plays(
-    goals: Mapping[str, Requirement],
+    goals: Collection[str],
     plays: Sequence[Play],
     purchases: Sequence[Purchase],
     rewards: Rewards,
@@ -72,9 +72,6 @@ def filter_plays(
     on_goal: Callable[[int], None] = lambda done: None,
 ) -> Filtered:
     """The plays to imitate for each goal.
-
-    Args:
-        goals: requirements by the goals' words.
 
     Raises:
         ValueError: nobody bought anything.
@@ -84,8 +81,8 @@ def filter_plays(
     traces = [Trace(plays[one.play].pages, plays[one.play].actions) for one in purchases]
     kept: list[KeptPlay] = []
     best, num_empty = {}, 0
-    for done, (goal, requirement) in enumerate(goals.items(), start=1):
-        selection = select_best(traces, rewards(requirement), config.threshold)
+    for done, goal in enumerate(goals, start=1):
+        selection = select_best(traces, rewards(goal), config.threshold)
         own = [
             KeptPlay(goal, selection.reward, purchases[index].play, trace)
             for index, trace in zip(selection.indices.tolist(), selection.traces, strict=True)
@@ -109,10 +106,10 @@ def search_worths(
             by_word[word].append(place)
     totals: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for requirement in goals.values():
+    for goal, requirement in goals.items():
         words = set(words_of(requirement.product))
         near = sorted({place for word in words for place in by_word.get(word, ())})
-        worth = rewards(requirement)
+        worth = rewards(goal)
         for place in near:
             kind = nearest_search(requirement, purchases[place].keywords)
             if kind is not None:

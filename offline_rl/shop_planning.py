@@ -2,9 +2,9 @@
 
 Filtered cloning imitates what the best plays did, chance included: a shopper at random seldom
 chooses every option that is wanted before it buys. Told as roles, though, the pages of different
-goals are the same few states. So what follows an action, and what a purchase is worth then, is counted over
-the plays of all goals; exact values on that table say what to do, and plans walk through it from
-pages that the data shows. No step is taken in the shop.
+goals are the same few states. So what follows an action, and what a purchase is worth then, is
+counted over the plays of all goals; exact values on that table say what to do, and plans walk
+through it from pages that the data shows. No step is taken in the shop.
 
 Departs from the paper, which solves WebShop by filtered cloning alone.
 """
@@ -134,7 +134,7 @@ def role_plays(
         if requirement.product not in alike:
             fits = [product_words(requirement, title) == ALL for title in titles]
             alike[requirement.product] = np.flatnonzero(fits)
-        worth = rewards(requirement)
+        worth = rewards(goal)
         for place in rng.permutation(alike[requirement.product])[: config.plays_per_goal]:
             states, answers = _told(traces[place], goal, requirement)
             if answers:

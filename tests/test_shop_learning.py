@@ -12,10 +12,11 @@ from envs.webshop.shop import Session
 from envs.webshop.trajectories import run_episode
 from imagination.purchases import Play, Purchase, PurchaseTable, find_purchases
 from imagination.requirements import Offer
-from imagination.shop_judge import ShopJudgeSettings, judge_purchases, read_reward
+from imagination.shop_judge import ShopJudgeSettings, judge_purchases, read_reward, spread
 from imagination.shop_roles import RAW, ROLES
 from offline_rl.shop_distillation import (
     FilterConfig,
+    Rewards,
     best_search,
     filter_plays,
     samples_of,
@@ -45,16 +46,21 @@ NOTHING = _play("search[lamp]")
 PLAYS = [LAMP, HALF, NOTHING, WHOLE]
 
 
-def _table(plays: Sequence[Play]) -> tuple[list[Purchase], PurchaseTable]:
+def _table(plays: Sequence[Play]) -> tuple[list[Purchase], Rewards]:
     purchases = find_purchases(plays)
-    return purchases, PurchaseTable(purchases)
+    return purchases, _rewards(purchases)
+
+
+def _rewards(purchases: Sequence[Purchase]) -> Rewards:
+    goals, table = {GOAL: SHIRT, "a dress": require("dress")}, PurchaseTable(purchases)
+    return lambda goal: table.rewards(goals[goal])
 
 
 def test_the_best_play_of_all_is_kept_for_a_goal_without_its_loops() -> None:
-    purchases, table = _table(PLAYS)
+    purchases, rewards = _table(PLAYS)
     # Rewards by hand, of 2 options + price: lamp 0, half 2 / 3, whole 1.
-    np.testing.assert_allclose(table.rewards(SHIRT), [0, 2 / 3, 1])
-    found = filter_plays({GOAL: SHIRT}, PLAYS, purchases, table.rewards, FilterConfig())
+    np.testing.assert_allclose(rewards(GOAL), [0, 2 / 3, 1])
+    found = filter_plays([GOAL], PLAYS, purchases, rewards, FilterConfig())
     (kept,) = found.kept
     assert (kept.play, kept.reward) == (3, 1.0)
     assert kept.trace.actions == (
@@ -65,19 +71,19 @@ def test_the_best_play_of_all_is_kept_for_a_goal_without_its_loops() -> None:
 
 
 def test_goals_that_no_purchase_serves_are_left_without_plays() -> None:
-    purchases, table = _table(PLAYS)
+    purchases, rewards = _table(PLAYS)
     goals = {"a dress": require("dress"), GOAL: SHIRT}
-    found = filter_plays(goals, PLAYS, purchases, table.rewards, FilterConfig())
+    found = filter_plays(goals, PLAYS, purchases, rewards, FilterConfig())
     assert [kept.goal for kept in found.kept] == [GOAL]
     assert found.best == {"a dress": 0.0, GOAL: 1.0}
     with pytest.raises(ValueError, match=r"got none\. Collect more"):
-        filter_plays(goals, [NOTHING], [], table.rewards, FilterConfig())
+        filter_plays(goals, [NOTHING], [], rewards, FilterConfig())
 
 
 def test_role_samples_leave_out_steps_that_change_nothing_for_the_goal() -> None:
-    purchases, table = _table(PLAYS)
+    purchases, rewards = _table(PLAYS)
     config = FilterConfig(least_searches=1)
-    kept = filter_plays({GOAL: SHIRT}, PLAYS, purchases, table.rewards, config).kept
+    kept = filter_plays([GOAL], PLAYS, purchases, rewards, config).kept
     roles = samples_of(kept, {GOAL: SHIRT}, {"options": (1.0, 9)}, ROLES, config)
     assert roles.answers == ["options", "1", "wanted", "wanted", "buy"]
     assert roles.steps_left.tolist() == [5, 4, 3, 2, 1]
@@ -97,7 +103,7 @@ def test_the_kind_of_search_that_was_worth_most_is_asked_for() -> None:
         _purchase("cotton shirt crimson small", ("crimson", "small")),  # 1
         _purchase("blue lamp", ()),
     ]
-    worths = search_worths({GOAL: SHIRT}, purchases, PurchaseTable(purchases).rewards)
+    worths = search_worths({GOAL: SHIRT}, purchases, _rewards(purchases))
     assert worths == {"product": (pytest.approx(0.5), 2), "options": (pytest.approx(1.0), 1)}
     assert best_search(SHIRT, worths, 1) == "options"
     assert best_search(SHIRT, worths, 2) == "product"  # one search is too few to believe in
@@ -120,9 +126,9 @@ def test_values_of_a_hand_made_table() -> None:
 def test_plans_join_what_different_plays_show_and_end_in_a_good_purchase() -> None:
     first = _play("search[shirt]", "click[b000000001]", "click[crimson]", "click[buy now]")
     plays = [WHOLE, HALF, first] * 2
-    purchases, table = _table(plays)
+    purchases, rewards = _table(plays)
     config = PlanConfig(least_count=1, plans_per_goal=1)
-    found = list(role_plays({GOAL: SHIRT}, plays, purchases, table.rewards, config))
+    found = list(role_plays({GOAL: SHIRT}, plays, purchases, rewards, config))
     assert len(found) == 6
     samples = planned_samples({GOAL: SHIRT}, found, {"options": (1.0, 9)}, 1, config)
     assert samples.answers == ["options", "1", "wanted", "wanted", "buy"]
@@ -221,7 +227,7 @@ def test_a_judge_is_asked_about_near_purchases_and_its_nonsense_is_counted() -> 
     (judged,) = judge_purchases(chat, [GOAL], purchases)
     assert chat.usage.calls == 2  # the lamp shares no word with the goal
     assert judged.num_nonsense == 1
-    assert judged.spread(3).tolist() == [0.0, 0.0, 1.0]
+    assert spread(judged.rows, 3).tolist() == [0.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="at least one purchase"):
         ShopJudgeSettings(0)
 

@@ -1,12 +1,14 @@
 """TEDUO on WebShop in stages, small; instructions are read rightly by a stand-in."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted_chat import ScriptedChat
 
 from envs.store import EpisodeStore
 from envs.webshop.requirements import require
@@ -17,7 +19,7 @@ from experiments.ground import BaseModelSettings
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.results import Results, load_results
 from experiments.tracking import Run, WandbConfig
-from experiments.webshop import evaluate, read
+from experiments.webshop import evaluate, judge, read
 from experiments.webshop.audit import AuditSettings, agreement
 from experiments.webshop.collect import ShopCollectSettings
 from experiments.webshop.evaluate import ShopEvaluateSettings, evaluation_goals
@@ -32,8 +34,11 @@ from experiments.webshop.folders import (
     shop_goals,
     understood_goals,
 )
+from experiments.webshop.judge import LabelSettings
 from experiments.webshop.pipeline import ShopPreset
 from experiments.webshop.presets import SHOP_PRESETS
+from imagination.purchases import find_purchases
+from imagination.shop_judge import ShopJudgeSettings
 from kalm.finetune import FinetuneConfig
 from kalm.primer import PrimerConfig
 from offline_rl.distillation_set import TextSamples
@@ -99,7 +104,8 @@ def test_every_row_has_a_score_with_its_interval_beside_success(
         assert row.steps is not None
         assert row.invalid is not None
     expert = [row for row in results.rows if row.agent == "expert" and row.kind == "all"]
-    assert [(row.score, row.success) for row in expert] == [(100.0, 1.0)] * 2
+    assert {row.level for row in expert} == {"train", "test"}
+    assert all((row.score, row.success) == (100.0, pytest.approx(1.0)) for row in expert)
     assert load_results(folder / "results.json") == results
     assert "teduo-filtered" in (folder / "table.md").read_text()
     assert (folder / "report.html").is_file()
@@ -155,8 +161,8 @@ def test_training_reads_pages_actions_and_words_alone(
         for name in (PLAYS, GOALS):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).symlink_to(folder / name)
-        select._select(run, small().select)
-        distil._distil(run, small().select, arm)
+        select._select(run, small().select, small().labels)
+        distil._distil(run, small().select, small().labels, arm)
     assert TextSamples.read(tmp_path / arm.samples).pairs == before
 
 
@@ -171,6 +177,29 @@ def test_no_environment_step_is_taken_and_losses_are_counted(
     assert numbers["plays"] == len(read_plays(folder)) == 150
     audit = json.loads((folder / AUDIT_FILE).read_text())
     assert audit["correlation"] > 0.5
+
+
+def test_a_chat_models_verdicts_label_purchases_and_nonsense_is_counted(
+    finished: tuple[Path, Results], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "seed-0"
+    shutil.copytree(finished[0] / "seed-0", folder)
+    replies = ("kind: yes; properties: 1 of 1; options: 0 of 1; price: yes", "no idea")
+    chat = ScriptedChat(lambda text: replies["$1" in text])
+    monkeypatch.setattr(judge, "open_judge", lambda run, settings, read: chat)
+    labels = LabelSettings(judged=True, judge=ShopJudgeSettings(2))
+    named = replace(small().read, base=BaseModelSettings("a chat model"))
+    with open_run(folder, "run", small(), "kalm", WandbConfig()) as run:
+        judge.judge_stage(run, labels, named, overwrite=False)
+        rewards = judge.label_rewards(run, labels, find_purchases(read_plays(folder)))
+        found = [rewards(goal) for goal in understood_goals(folder)]
+        with pytest.raises(ValueError, match="Expected a chat model as a judge"):
+            judge.judge_stage(run, labels, small().read, overwrite=False)
+    said = json.loads((folder / judge.JUDGED).read_text())["numbers"]
+    assert said["calls"] == said["judged"] <= 2 * len(found)
+    assert 0 < said["nonsense"] < said["judged"]
+    # (1 + 0 + 1) / (1 + 1 + 1); what was not judged, or not sensibly, is worth nothing.
+    assert {round(float(value), 6) for row in found for value in row} == {0.0, 0.666667}
 
 
 def test_agreement_of_two_of_three_good_guesses() -> None:

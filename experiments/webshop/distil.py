@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.babyai.read import READ
 from experiments.folders import read_json, whole_json
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
 from experiments.tracking import Run
 from experiments.webshop.folders import (
-    COLLECT,
     FILTERING,
     KEPT,
     PLANNED,
@@ -21,6 +19,7 @@ from experiments.webshop.folders import (
     read_plays,
     understood_goals,
 )
+from experiments.webshop.judge import LabelSettings, label_needs, label_rewards
 from experiments.webshop.select import SELECT, SelectSettings, read_kept
 
 if TYPE_CHECKING:
@@ -28,23 +27,34 @@ if TYPE_CHECKING:
 
 
 def distil_stage(
-    run: Run, settings: SelectSettings, arms: Sequence[ShopArm], *, overwrite: bool
+    run: Run,
+    settings: SelectSettings,
+    labels: LabelSettings,
+    arms: Sequence[ShopArm],
+    *,
+    overwrite: bool,
 ) -> None:
     """Writes the samples of every arm."""
     for arm in arms:
         complete(
             run,
             Stage(
-                f"distil-{arm.slug}", settings, (COLLECT, READ, SELECT), (arm.samples, arm.report)
+                f"distil-{arm.slug}",
+                settings,
+                (*label_needs(labels), SELECT),
+                (arm.samples, arm.report),
             ),
-            lambda arm=arm: _distil(run, settings, arm),  # type: ignore[misc]
+            lambda arm=arm: _distil(run, settings, labels, arm),  # type: ignore[misc]
             lambda arm=arm: _problems(run, arm),  # type: ignore[misc]
             overwrite=overwrite,
         )
 
 
-def _distil(run: Run, settings: SelectSettings, arm: ShopArm) -> None:
-    samples = _planned(run, settings, arm) if arm.source == PLANNED else _kept(run, settings, arm)
+def _distil(run: Run, settings: SelectSettings, labels: LabelSettings, arm: ShopArm) -> None:
+    if arm.source == PLANNED:
+        samples = _planned(run, settings, labels, arm)
+    else:
+        samples = _kept(run, settings, arm)
     samples.write(run.folder / arm.samples)
     numbers = {
         "goals": len(set(samples.goals)),
@@ -69,16 +79,18 @@ def _kept(run: Run, settings: SelectSettings, arm: ShopArm) -> "TextSamples":
     return samples_of(kept, goals, worths, arm.form, settings.filter)
 
 
-def _planned(run: Run, settings: SelectSettings, arm: ShopArm) -> "TextSamples":
+def _planned(
+    run: Run, settings: SelectSettings, labels: LabelSettings, arm: ShopArm
+) -> "TextSamples":
     """The steps of plans over all plays."""
-    from imagination.purchases import PurchaseTable, find_purchases
+    from imagination.purchases import find_purchases
     from offline_rl.shop_planning import planned_samples, role_plays
 
     goals, plays = understood_goals(run.folder), read_plays(run.folder)
     purchases = find_purchases(plays)
     config = replace(settings.plans, seed=settings.seed)
     with progress(f"distilling {arm.slug}", len(goals), "goals") as advance:
-        worth = PurchaseTable(purchases).rewards
+        worth = label_rewards(run, labels, purchases)
         found = list(role_plays(goals, plays, purchases, worth, config, advance))
     return planned_samples(goals, found, _worths(run), settings.filter.least_searches, config)
 

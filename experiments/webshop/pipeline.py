@@ -13,6 +13,7 @@ from experiments.webshop.collect import ShopCollectSettings, collect_stage
 from experiments.webshop.distil import distil_stage
 from experiments.webshop.evaluate import ShopEvaluateSettings, evaluate_stage
 from experiments.webshop.folders import ShopArm
+from experiments.webshop.judge import LabelSettings, judge_stage
 from experiments.webshop.read import read_stage
 from experiments.webshop.select import SelectSettings, select_stage
 
@@ -24,6 +25,7 @@ class ShopPreset:
     collect: ShopCollectSettings = field(default_factory=ShopCollectSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
     select: SelectSettings = field(default_factory=SelectSettings)
     methods: tuple[str, ...] = ("teduo", "teduo-filtered")  # of METHODS, in the order of the table
     tune: TuneSettings = field(default_factory=TuneSettings)
@@ -75,8 +77,9 @@ def run_shop_stages(
     collect_stage(run, preset.collect, command, overwrite=overwrite)
     read_stage(run, preset.read, overwrite=overwrite)
     audit_stage(run, preset.audit, overwrite=overwrite)
-    select_stage(run, preset.select, overwrite=overwrite)
-    distil_stage(run, preset.select, preset.arms, overwrite=overwrite)
+    judge_stage(run, preset.labels, preset.read, overwrite=overwrite)
+    select_stage(run, preset.select, preset.labels, overwrite=overwrite)
+    distil_stage(run, preset.select, preset.labels, preset.arms, overwrite=overwrite)
     tune_stage(run, preset.tune, preset.read, preset.arms, overwrite=overwrite)
     evaluate_stage(
         run,

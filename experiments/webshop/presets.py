@@ -7,6 +7,7 @@ from experiments.babyai.presets import SMALL_BASE, SMALL_FINETUNE
 from experiments.babyai.read import ReadSettings
 from experiments.babyai.tune import TuneSettings
 from experiments.ground import BaseModelSettings
+from experiments.webshop.judge import LabelSettings
 from experiments.webshop.pipeline import ShopPreset
 from kalm.finetune import FinetuneConfig
 
@@ -31,6 +32,7 @@ def webshop_gpu() -> ShopPreset:
                 lora_dropout=0.1,
             )
         ),
+        labels=LabelSettings(judged=True),
         methods=("teduo-raw", "teduo-filtered", "teduo"),
         tune=TuneSettings(
             FinetuneConfig(

@@ -11,7 +11,6 @@ from experiments.webshop.folders import COLLECT
 LEVEL_NOTES = {
     "train": "Goals of the training list.",
     "test": "Goals about other products, in words that training never heard.",
-    "novel": "Goals about other products, in words that training never heard.",
 }
 
 

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.read import READ
 from experiments.folders import whole_json
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
 from experiments.tracking import Run
 from experiments.webshop.folders import (
-    COLLECT,
     FILTERING,
     KEPT,
     read_plays,
     understood_goals,
 )
+from experiments.webshop.judge import LabelSettings, label_needs, label_rewards
 from offline_rl.shop_distillation import FilterConfig
 from offline_rl.shop_planning import PlanConfig
 
@@ -41,28 +40,30 @@ class SelectSettings:
     seed: int = 0  # of plans
 
 
-def select_stage(run: Run, settings: SelectSettings, *, overwrite: bool) -> None:
+def select_stage(
+    run: Run, settings: SelectSettings, labels: LabelSettings, *, overwrite: bool
+) -> None:
     """Writes the kept plays by goal, and what became of all goals."""
     complete(
         run,
-        Stage(SELECT, settings, (COLLECT, READ), (KEPT, FILTERING)),
-        lambda: _select(run, settings),
+        Stage(SELECT, settings, label_needs(labels), (KEPT, FILTERING)),
+        lambda: _select(run, settings, labels),
         lambda: _problems(run),
         overwrite=overwrite,
     )
 
 
-def _select(run: Run, settings: SelectSettings) -> None:
-    from imagination.purchases import PurchaseTable, find_purchases
+def _select(run: Run, settings: SelectSettings, labels: LabelSettings) -> None:
+    from imagination.purchases import find_purchases
     from offline_rl.shop_distillation import filter_plays, search_worths
 
     goals, plays = understood_goals(run.folder), read_plays(run.folder)
     with progress("finding purchases", len(plays), "plays") as advance:
         purchases = find_purchases(plays, advance)
-    table = PurchaseTable(purchases)
+    rewards = label_rewards(run, labels, purchases)
     with progress("choosing plays", len(goals), "goals") as advance:
-        filtered = filter_plays(goals, plays, purchases, table.rewards, settings.filter, advance)
-    worths = search_worths(goals, purchases, table.rewards)
+        filtered = filter_plays(goals, plays, purchases, rewards, settings.filter, advance)
+    worths = search_worths(goals, purchases, rewards)
     _write(run.folder / KEPT, filtered)
     numbers = _numbers(filtered, len(plays), len(purchases))
     content = {"numbers": numbers, "searches": worths}
