@@ -10,18 +10,23 @@ from experiments.table import (
     agent_label,
     cell,
     column_label,
+    has_scores,
     kind_columns,
     length_cell,
     level_columns,
+    score_cell,
 )
 
+SCORES = "Score, 100 times the mean reward, with 95 % intervals"
 LENGTHS = "Steps of an episode on average, and share of steps that changed nothing"
 
 
 def result_tables(results: Results) -> str:
-    """Success by level and by kind of goal, and lengths where invalid steps were counted."""
+    """Scores where there are some, success by level and kind of goal, and counted lengths."""
     levels, kinds = level_columns(results), kind_columns(results)
     page = ""
+    if has_scores(results):
+        page += _results(results, levels, SCORES, score_cell)
     if levels:
         page += _results(results, levels, "Success in per cent with 95 % intervals", _success)
     if kinds:

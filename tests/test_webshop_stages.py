@@ -32,6 +32,7 @@ from experiments.webshop.folders import (
     goal_texts,
     read_plays,
     shop_goals,
+    shop_of,
     understood_goals,
 )
 from experiments.webshop.judge import LabelSettings
@@ -108,7 +109,7 @@ def test_every_row_has_a_score_with_its_interval_beside_success(
     assert all((row.score, row.success) == (100.0, pytest.approx(1.0)) for row in expert)
     assert load_results(folder / "results.json") == results
     assert "teduo-filtered" in (folder / "table.md").read_text()
-    assert (folder / "report.html").is_file()
+    assert "100 times the mean reward" in (folder / "report.html").read_text()
 
 
 def test_masked_rows_take_no_invalid_action(finished: tuple[Path, Results]) -> None:
@@ -236,3 +237,21 @@ def test_doubtful_presets_are_refused() -> None:
         replace(small(), methods=("teduo-role",))
     with pytest.raises(ValueError, match=r"at most --collect\.num-goals"):
         replace(small(), evaluate=ShopEvaluateSettings(episodes=41))
+
+
+def test_products_of_the_originals_files_that_lack_fields_are_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = {"asin": "B01ABCDEF0", "name": "Oak Desk", "query": "desk", "category": "furniture"}
+    desk |= {"product_category": "Home", "full_description": "", "small_description": ["wood"]}
+    desk |= {"pricing": "$9.00", "customization_options": {}, "images": []}
+    files = {
+        "items_shuffle_1000.json": [desk, {"asin": "B01ABCDEF1"}],
+        "items_ins_v2_1000.json": {"B01ABCDEF0": {"attributes": ["solid wood"]}},
+        "items_human_ins.json": {},
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    shop = shop_of(str(tmp_path), 0, 0)
+    assert [product.name for product in shop.catalogue.products] == ["Oak Desk"]
+    assert "catalogue: 1 products left out" in capsys.readouterr().err

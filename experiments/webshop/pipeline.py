@@ -27,7 +27,7 @@ class ShopPreset:
     audit: AuditSettings = field(default_factory=AuditSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     select: SelectSettings = field(default_factory=SelectSettings)
-    methods: tuple[str, ...] = ("teduo", "teduo-filtered")  # of METHODS, in the order of the table
+    methods: tuple[str, ...] = ("teduo", "teduo-filtered")  # "teduo", "teduo-filtered", "teduo-raw"
     tune: TuneSettings = field(default_factory=TuneSettings)
     evaluate: ShopEvaluateSettings = field(default_factory=ShopEvaluateSettings)
     seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone

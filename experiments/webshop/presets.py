@@ -15,8 +15,8 @@ from kalm.finetune import FinetuneConfig
 def webshop_cpu() -> ShopPreset:
     """5,000 products, 5,000 unlabelled plays, 1,500 instructions: the published CPU result."""
     return ShopPreset(
-        read=ReadSettings(replace(SMALL_BASE, knowledge_pairs=20_000)),
-        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=400)),
+        read=ReadSettings(replace(SMALL_BASE, knowledge_pairs=30_000)),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=600)),
         seeds=(0, 1, 2),
     )
 
