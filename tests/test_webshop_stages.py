@@ -40,6 +40,7 @@ from experiments.webshop.pipeline import ShopPreset
 from experiments.webshop.presets import SHOP_PRESETS
 from imagination.purchases import find_purchases
 from imagination.shop_judge import ShopJudgeSettings
+from kalm.chat import CachedChat
 from kalm.finetune import FinetuneConfig
 from kalm.primer import PrimerConfig
 from offline_rl.distillation_set import TextSamples
@@ -186,18 +187,17 @@ def test_a_chat_models_verdicts_label_purchases_and_nonsense_is_counted(
     folder = tmp_path / "seed-0"
     shutil.copytree(finished[0] / "seed-0", folder)
     replies = ("kind: yes; properties: 1 of 1; options: 0 of 1; price: yes", "no idea")
-    chat = ScriptedChat(lambda text: replies["$1" in text])
-    monkeypatch.setattr(judge, "open_judge", lambda run, settings, read: chat)
+    chat = CachedChat(ScriptedChat(lambda text: replies["$1" in text]), tmp_path / "answers")
+    monkeypatch.setattr(judge, "run_chat", lambda folder, read: chat)
     labels = LabelSettings(judged=True, judge=ShopJudgeSettings(2))
-    named = replace(small().read, base=BaseModelSettings("a chat model"))
     with open_run(folder, "run", small(), "kalm", WandbConfig()) as run:
-        judge.judge_stage(run, labels, named, overwrite=False)
+        judge.judge_stage(run, labels, small().read, overwrite=False)
         rewards = judge.label_rewards(run, labels, find_purchases(read_plays(folder)))
         found = [rewards(goal) for goal in understood_goals(folder)]
-        with pytest.raises(ValueError, match="Expected a chat model as a judge"):
-            judge.judge_stage(run, labels, small().read, overwrite=False)
+    with pytest.raises(ValueError, match="Expected a chat model as a judge"):
+        judge.check_judge(labels, small().read)
     said = json.loads((folder / judge.JUDGED).read_text())["numbers"]
-    assert said["calls"] == said["judged"] <= 2 * len(found)
+    assert 0 < said["model_calls"] <= said["judged"] <= 2 * len(found)  # equal ones are asked once
     assert 0 < said["nonsense"] < said["judged"]
     # (1 + 0 + 1) / (1 + 1 + 1); what was not judged, or not sensibly, is worth nothing.
     assert {round(float(value), 6) for row in found for value in row} == {0.0, 0.666667}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.babyai.folders import has_samples
 from experiments.babyai.read import ReadSettings, base_text_model
 from experiments.ground import torch_device
 from experiments.webshop.folders import (
@@ -62,7 +63,7 @@ def agents(
     yield Shopper("filtered cloning", lambda: ReplayShopper(replayed), SEEN_GOALS)
     base = AnswerScores(base_text_model(folder, read))
     yield Shopper("untuned", lambda: LanguageShopper(base, meant, arms[0].form))
-    for arm in arms:
+    for arm in (arm for arm in arms if has_samples(folder, arm)):
         scores = AnswerScores(load_text_model(folder / arm.model / "best").to(torch_device()))
 
         def make(

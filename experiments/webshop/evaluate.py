@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.babyai.folders import has_samples
 from experiments.babyai.read import READ, ReadSettings
 from experiments.babyai.tune import tune_name
 from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, whole_json
@@ -79,7 +80,8 @@ def evaluate_stage(
         lambda: whole_json(run.folder / TEST_GOALS),
         overwrite=overwrite,
     )
-    needs = (COLLECT, READ_TEST, SELECT, *map(tune_name, arms))
+    tuned = [tune_name(arm) for arm in arms if has_samples(run.folder, arm)]
+    needs = (COLLECT, READ_TEST, SELECT, *tuned)
     _complete(
         *(run, settings, "evaluate", EVALUATION, needs, read.seed),
         lambda: agents(run.folder, read, arms, variants=settings.variants),

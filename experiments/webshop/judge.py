@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from experiments.babyai.read import READ, ReadSettings
+from experiments.babyai.read import READ, ReadSettings, is_chat_base, run_chat
+from experiments.chats import chat_costs
 from experiments.folders import read_json, whole_json
-from experiments.ground import EMBEDDED
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -17,36 +17,24 @@ from imagination.shop_judge import ShopJudgeSettings
 
 if TYPE_CHECKING:
     from imagination.purchases import Purchase
-    from kalm.chat import Chat
     from offline_rl.shop_distillation import Rewards
 
 JUDGE = "judge-purchases"
 JUDGED = "data/judged.json"  # rewards of the purchases that were judged, by goal
-ANSWERS = "data/judge"  # the chat model's answers
 
 
 @dataclass(frozen=True)
 class LabelSettings:
     """Who says what a purchase is worth to a goal."""
 
-    judged: bool = False  # by the base model as a chat model; otherwise by what was read
-    max_tokens: int = 100  # of a judge's answer
+    judged: bool = False  # by the chat model that reads; otherwise by what was read
     judge: ShopJudgeSettings = field(default_factory=ShopJudgeSettings)
 
 
 def judge_stage(run: Run, settings: LabelSettings, read: ReadSettings, *, overwrite: bool) -> None:
-    """Asks the judge about purchases, where one is wanted.
-
-    Raises:
-        ValueError: the embedded model is asked to judge, which it cannot.
-    """
+    """Asks the judge about purchases, where one is wanted."""
     if not settings.judged:
         return
-    if read.base.name == EMBEDDED:
-        raise ValueError(
-            "Expected a chat model as a judge, got the embedded model. Name one with "
-            "--read.base.name, or leave --labels.judged out."
-        )
     complete(
         run,
         Stage(JUDGE, settings, (COLLECT, READ), (JUDGED,)),
@@ -54,6 +42,19 @@ def judge_stage(run: Run, settings: LabelSettings, read: ReadSettings, *, overwr
         lambda: whole_json(run.folder / JUDGED),
         overwrite=overwrite,
     )
+
+
+def check_judge(settings: LabelSettings, read: ReadSettings) -> None:
+    """Checks that there is a chat model where one shall judge.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if settings.judged and not read.chat.model and not is_chat_base(read.base):
+        raise ValueError(
+            f"Expected a chat model as a judge, got the base model `{read.base.name}`, which has "
+            f"no chat template. Set --read.chat.model, or leave --labels.judged out."
+        )
 
 
 def label_needs(settings: LabelSettings) -> tuple[str, ...]:
@@ -73,18 +74,11 @@ def label_rewards(run: Run, settings: LabelSettings, purchases: "Sequence[Purcha
     return lambda goal: table.rewards(goals[goal])
 
 
-def open_judge(run: Run, settings: LabelSettings, read: ReadSettings) -> "Chat":
-    """The base model as a chat model, whose answers are kept."""
-    from kalm.chat import CachedChat, HfChat
-
-    return CachedChat(HfChat(read.base.name, max_tokens=settings.max_tokens), run.folder / ANSWERS)
-
-
 def _judge(run: Run, settings: LabelSettings, read: ReadSettings) -> None:
     from imagination.purchases import find_purchases
     from imagination.shop_judge import judge_purchases
 
-    chat, goals = open_judge(run, settings, read), list(understood_goals(run.folder))
+    chat, goals = run_chat(run.folder, read), list(understood_goals(run.folder))
     purchases = find_purchases(read_plays(run.folder))
     rewards, nonsense, problem = {}, 0, ""
     with progress("judging purchases", len(goals), "goals") as advance:
@@ -96,9 +90,7 @@ def _judge(run: Run, settings: LabelSettings, read: ReadSettings) -> None:
         "goals": len(goals),
         "judged": sum(map(len, rewards.values())) + nonsense,
         "nonsense": nonsense,
-        "calls": chat.usage.calls,
-        "prompt_tokens": chat.usage.prompt_tokens,
-        "answer_tokens": chat.usage.answer_tokens,
+        **chat_costs(chat),
     }
     content = {"rewards": rewards, "numbers": numbers, "problem": problem}
     write_text(run.folder / JUDGED, json.dumps(content) + "\n")

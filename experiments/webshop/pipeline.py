@@ -13,7 +13,7 @@ from experiments.webshop.collect import ShopCollectSettings, collect_stage
 from experiments.webshop.distil import distil_stage
 from experiments.webshop.evaluate import ShopEvaluateSettings, evaluate_stage
 from experiments.webshop.folders import ShopArm
-from experiments.webshop.judge import LabelSettings, judge_stage
+from experiments.webshop.judge import LabelSettings, check_judge, judge_stage
 from experiments.webshop.read import read_stage
 from experiments.webshop.select import SelectSettings, select_stage
 
@@ -43,7 +43,10 @@ class ShopPreset:
                 f"Expected at most --collect.num-goals ({self.collect.num_goals}) training goals "
                 f"to evaluate on, got {self.evaluate.episodes}. Lower --evaluate.episodes."
             )
-        assert self.arms
+        if self.read.num_goals:
+            raise ValueError("Choose how many goals are read with --collect.num-goals.")
+        for method in self.methods:
+            ShopArm(method)
 
     @property
     def arms(self) -> list[ShopArm]:
@@ -55,10 +58,11 @@ def check_shop_preset(preset: ShopPreset) -> None:
     """Checks every model that `preset` names, before anything is written.
 
     Raises:
-        ValueError: a model is not there.
+        ValueError: a model is not there, or the one that shall judge cannot chat.
     """
     check_base_model(preset.read.base)
     check_chat(preset.read.chat)
+    check_judge(preset.labels, preset.read)
 
 
 def run_shop_stages(

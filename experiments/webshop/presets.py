@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from experiments.babyai.presets import SMALL_BASE, SMALL_FINETUNE
+from experiments.babyai.presets import CHAT_BASE, CHAT_FINETUNE, SMALL_BASE, SMALL_FINETUNE
 from experiments.babyai.read import ReadSettings
 from experiments.babyai.tune import TuneSettings
-from experiments.ground import BaseModelSettings
+from experiments.chats import ChatSettings
 from experiments.webshop.judge import LabelSettings
 from experiments.webshop.pipeline import ShopPreset
-from kalm.finetune import FinetuneConfig
 
 
 def webshop_cpu() -> ShopPreset:
@@ -22,32 +21,19 @@ def webshop_cpu() -> ShopPreset:
 
 
 def webshop_gpu() -> ShopPreset:
-    """An 8B chat model with the paper's settings, on pages in their own words and as roles."""
+    """The paper's settings with an 8B chat model that reads and judges, on one 80 GB card."""
     return ShopPreset(
         read=ReadSettings(
-            BaseModelSettings(
-                "meta-llama/Meta-Llama-3-8B-Instruct",
-                lora_rank=512,
-                lora_alpha=512,
-                lora_dropout=0.1,
-            )
+            CHAT_BASE, half_base=True, chat=ChatSettings(max_tokens=256, together=64)
         ),
         labels=LabelSettings(judged=True),
         methods=("teduo-raw", "teduo-filtered", "teduo"),
         tune=TuneSettings(
-            FinetuneConfig(
-                num_steps=40_000,  # about twenty epochs
-                batch_size=4,
-                learning_rate=2e-6,
-                warmup_steps=400,
-                clip_norm=0.3,
-                validate_steps=1_000,
-                checkpoint_steps=1_000,
-            ),
+            replace(CHAT_FINETUNE, batch_size=16, learning_rate=2e-6),  # four on each of four
             validation_share=0.1,
+            epochs=20.0,
         ),
-        seeds=(0, 1, 2),
-        free_gigabytes=120.0,
+        free_gigabytes=200.0,  # checkpoints with the state of 1.4 billion adapter weights
     )
 
 
