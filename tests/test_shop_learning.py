@@ -1,6 +1,7 @@
 """From unlabelled plays to samples and to a shopper: filtering, planning, judging, acting."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from imagination.purchases import Play, Purchase, PurchaseTable, find_purchases
 from imagination.requirements import Offer
 from imagination.shop_judge import ShopJudgeSettings, judge_purchases, read_reward, spread
 from imagination.shop_roles import RAW, ROLES
+from offline_rl.distillation_set import TextSamples
 from offline_rl.shop_distillation import (
     FilterConfig,
     Rewards,
     best_search,
     filter_plays,
+    samples_from,
     samples_of,
     search_worths,
 )
@@ -246,3 +249,15 @@ def test_doubtful_settings_are_refused() -> None:
         FilterConfig(plays_per_goal=0)
     with pytest.raises(ValueError, match="counts of at least 1"):
         PlanConfig(discount=1.0)
+
+
+def test_samples_come_back_from_disk_and_whole_plans_are_held_out(tmp_path: Path) -> None:
+    plans = [(GOAL, [("a", "x"), ("b", "buy")]), (GOAL, [("c", "buy")]), (GOAL, [("d", "buy")])]
+    samples = samples_from(plans, {GOAL: SHIRT})
+    samples.write(tmp_path / "samples.parquet")
+    again = TextSamples.read(tmp_path / "samples.parquet")
+    assert again.pairs == [("a", "x"), ("b", "buy"), ("c", "buy"), ("d", "buy")]
+    assert again.plans.tolist() == [0, 0, 1, 2]
+    train, held_out = again.without(0.34, seed=0)
+    assert len(train) + len(held_out) == 4
+    assert not set(train.plans) & set(held_out.plans)

@@ -9,6 +9,7 @@ from offline_rl.statistics import (
     bootstrap_means,
     effective_count,
     interquartile_mean,
+    mean_interval,
     paired_difference,
     probability_of_improvement,
     stratified_bootstrap,
@@ -155,3 +156,13 @@ def test_the_stratified_bootstrap_draws_runs_within_each_task() -> None:
     interval = stratified_bootstrap(scores, lambda values: float(values.mean()))
     spread = np.sqrt((scores.var(axis=0) / 8).mean() / 10)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * spread, rel=0.1)
+
+
+def test_the_interval_of_a_mean_holds_it_and_is_a_point_where_all_agree() -> None:
+    # Halves of weight 1/2: means 0.25 and 0.75, together 0.5.
+    strata = [Stratum(0.5, np.array([[0.0, 0.5]])), Stratum(0.5, np.array([[0.5, 1.0]]))]
+    found = mean_interval(strata)
+    assert found.value == 0.5
+    assert 0.25 <= found.low < 0.5 < found.high <= 0.75
+    alike = mean_interval([Stratum(1.0, np.full((2, 3), 0.7))])
+    assert (alike.low, alike.value, alike.high) == pytest.approx((0.7, 0.7, 0.7))
