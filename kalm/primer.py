@@ -96,7 +96,7 @@ def build_base_model(
     questions = [question for question, _ in knowledge_pairs]
     answers = [answer for _, answer in knowledge_pairs]
     texts = [*questions, *answers, *train_sentences, *_PROMPT_TEXTS, *vocabulary]
-    tokenizer = build_tokenizer(texts)
+    tokenizer = build_tokenizer(texts, always=vocabulary)
     model = new_llama(tokenizer, config, seed).to("cuda" if torch.cuda.is_available() else "cpu")
     samples = _samples(tokenizer, knowledge_pairs, train_sentences, config, seed)
     steps, loss = _prime(model, samples, config, seed, on_progress)

@@ -15,11 +15,14 @@ PAD, BEGIN, END = "<pad>", "<bos>", "<eos>"
 RESERVED = tuple(f"<reserved_{index}>" for index in range(5))
 
 
-def build_tokenizer(texts: Iterable[str], *, max_words: int = 6000) -> Any:
+def build_tokenizer(
+    texts: Iterable[str], *, max_words: int = 6000, always: Iterable[str] = ()
+) -> Any:
     """A fast tokenizer (transformers) that knows the commonest words of `texts`.
 
     Args:
-        max_words: the most words that get a token of their own.
+        max_words: the most words of `texts` that get a token of their own.
+        always: texts all of whose words get one, however rare.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -29,7 +32,9 @@ def build_tokenizer(texts: Iterable[str], *, max_words: int = 6000) -> Any:
         counts.update(word for word, _ in split.pre_tokenize_str(text))
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = sorted((word for word in counts if len(word) > 1), key=lambda w: (-counts[w], w))
-    entries = [PAD, BEGIN, END, *RESERVED, *letters, *words[:max_words]]
+    needed = {word for text in always for word, _ in split.pre_tokenize_str(text) if len(word) > 1}
+    chosen = [*words[:max_words], *sorted(needed - set(words[:max_words]))]
+    entries = [PAD, BEGIN, END, *RESERVED, *letters, *chosen]
     vocabulary = {entry: index for index, entry in enumerate(entries)}
     tokenizer = Tokenizer(BPE(vocabulary, merges=[], ignore_merges=True))
     tokenizer.pre_tokenizer = split

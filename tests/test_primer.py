@@ -151,3 +151,14 @@ def test_the_audit_counts_exact_decompositions_by_kind(primed: Path) -> None:
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(ValueError, match="Expected --hidden divisible by --heads, got 32 and 3"):
         PrimerConfig(hidden=32, heads=3)
+
+
+def test_words_that_must_have_a_token_have_one_among_any_number_of_commoner_words() -> None:
+    texts = [f"word{'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10]} common" for n in range(100)]
+    plain = build_tokenizer([*texts, "rare"], max_words=20)
+    sure = build_tokenizer([*texts, "rare"], max_words=20, always=["rare words"])
+    assert len(encode(plain, "rare")) > 1
+    assert len(encode(sure, "rare")) == 1
+    assert len(encode(sure, "rare words")) == 2
+    known = build_tokenizer(["rare common"], always=["rare"])
+    assert known.get_vocab() == build_tokenizer(["rare common"]).get_vocab()
