@@ -90,13 +90,19 @@ def markdown_table(
 
 
 def terminal_tables(results: Results) -> list[Table]:
-    """The table of levels and, where goals have kinds, the table of kinds."""
-    tables = []
+    """The table of levels and, where goals have kinds, the table of kinds.
+
+    Scored goals have too many kinds for a terminal, and a table of scores instead.
+    """
+    levels = level_columns(results)
     if has_scores(results):
-        scores = grid(results, level_columns(results), score_cell)
-        tables.append(_terminal_table(scores, "Score [95 % interval]"))
+        return [
+            _terminal_table(grid(results, levels, score_cell), "Score [95 % interval]"),
+            _terminal_table(grid(results, levels), "Success in per cent [95 % interval]"),
+        ]
+    tables = []
     for columns, title in (
-        (level_columns(results), "Success in per cent [95 % interval]"),
+        (levels, "Success in per cent [95 % interval]"),
         (kind_columns(results), "By kind of goal"),
     ):
         if columns:
