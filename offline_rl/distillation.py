@@ -67,7 +67,6 @@ class PlannedSteps:
     actions: np.ndarray  # (N,) int8
     steps_left: np.ndarray  # (N,) int32, this one included
     reports: tuple[GoalReport, ...]  # of every goal, those that nothing reaches included
-    environment_steps: int  # taken to make the plans
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -243,5 +242,4 @@ def joined_steps(found: Sequence[Plans], reports: Sequence[GoalReport]) -> Plann
         actions=np.concatenate([*(plans.actions for plans in found), np.zeros(0, np.int8)]),
         steps_left=np.concatenate([*left, np.zeros(0, np.int32)]).astype(np.int32),
         reports=tuple(reports),
-        environment_steps=sum(plans.environment_steps for plans in found),
     )

@@ -38,11 +38,6 @@ class Plans:
     ends: np.ndarray  # (plans,) int64
     num_tried: int  # starts, those whose way was too long, lost or missing included
 
-    @property
-    def environment_steps(self) -> int:
-        """Steps taken in an environment: 0, because there is none here to step."""
-        return 0
-
     def __len__(self) -> int:
         return len(self.ends)
 

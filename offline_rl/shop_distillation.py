@@ -60,7 +60,6 @@ class Filtered:
     kept: tuple[KeptPlay, ...]
     best: Mapping[str, float]  # the best reward of any purchase, by goal
     num_empty: int  # plays that were nothing but loops
-    environment_steps: int = 0  # taken while filtering; there is no environment to take them in
 
 
 def filter_plays(

@@ -44,6 +44,7 @@ from experiments.results import Results
 from experiments.tracking import WandbConfig, read_metrics
 from imagination.judge import JudgeSettings
 from imagination.proxies import ProxySettings
+from imagination.readers import GRID
 from kalm.finetune import FinetuneConfig
 from kalm.pretrained import REVISION, load_text_model
 from offline_rl.distillation import DistillationConfig
@@ -237,10 +238,10 @@ def test_a_chat_model_here_may_read_for_another_base_model_and_is_asked_once(
     base: Path, tmp_path: Path
 ) -> None:
     settings = ReadSettings(chat=ChatSettings(str(base), max_tokens=4))
-    found, costs = _readings(tmp_path, settings, ["go there", "go there", "stay"])
+    found, costs = _readings(tmp_path, settings, ["go there", "go there", "stay"], GRID)
     assert found.numbers()["duplicate_texts"] == 1
     assert (costs["model_calls"], costs["cached_answers"]) == (2, 0)
-    again, costs = _readings(tmp_path, settings, ["stay", "go there"])
+    again, costs = _readings(tmp_path, settings, ["stay", "go there"], GRID)
     assert (costs["model_calls"], costs["cached_answers"]) == (0, 2)
     assert again.abstained == {text: found.abstained[text] for text in ("stay", "go there")}
 

@@ -44,7 +44,6 @@ def test_every_step_of_a_plan_is_a_sample_with_what_is_left_of_it() -> None:
     assert steps.actions.tolist() == [0] * (3 - start)
     assert steps.steps_left.tolist() == list(range(3 - start, 0, -1))
     assert steps.unreached == ["nowhere"]
-    assert steps.environment_steps == 0
     assert [(report.goal, report.plans) for report in steps.reports] == [("end", 1), ("nowhere", 0)]
     assert steps.reports[0].labelled_edges == 1
     assert steps.reports[0].solved_states == 3

@@ -46,7 +46,7 @@ def test_plans_of_a_small_line() -> None:
         ([0, 1, 2, 3], [0, 1, 0]),
         ([0, 1, 2, 3], [0, 1, 0]),
     ]
-    assert (len(found), found.num_tried, found.environment_steps) == (3, 6, 0)
+    assert (len(found), found.num_tried) == (3, 6)
 
 
 def test_plans_that_are_too_long_are_dropped() -> None:
@@ -167,7 +167,7 @@ def test_samples_repeat_with_their_seed() -> None:
 
     def sample(seed: int) -> list[int]:
         found = sample_plans(model, labels, solution, 20, seed, longest_steps=150)
-        assert (len(found), found.environment_steps) == (20, 0)
+        assert len(found) == 20
         return [len(plan) for plan in found]
 
     assert sample(3) == sample(3)

@@ -70,7 +70,6 @@ def test_the_best_play_of_all_is_kept_for_a_goal_without_its_loops() -> None:
         *("search[shirt]", "click[b000000001]", "click[navy]", "click[crimson]", "click[small]"),
         "click[buy now]",
     )
-    assert found.environment_steps == 0
 
 
 def test_goals_that_no_purchase_serves_are_left_without_plays() -> None:

@@ -15,6 +15,7 @@ from envs.babyai.cells import (
     TOGGLED,
 )
 from envs.babyai.states import CARRIED, DIRECTION, STEP_X, STEP_Y, GridShape, X, Y, front_index
+from envs.step_count import count_steps
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 ACTION_NAMES = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
@@ -33,6 +34,7 @@ def step(states: np.ndarray, actions: np.ndarray, shape: GridShape) -> np.ndarra
         ValueError: there is not one known action a state.
     """
     actions = _checked(states, actions)
+    count_steps(len(states))
     rows, front = np.arange(len(states)), front_index(states, shape)
     ahead, carried = states[rows, front], states[:, CARRIED]
     direction = states[:, DIRECTION]

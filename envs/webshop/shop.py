@@ -8,6 +8,7 @@ the search page forgets the chosen options, as in the original.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from envs.step_count import count_steps
 from envs.webshop.goals import ShoppingGoal
 from envs.webshop.pages import (
     BACK,
@@ -111,6 +112,7 @@ class Shop:
 
     def follow(self, page: Page, action: str) -> Page:
         """The page after an action; the same page after an illegal one."""
+        count_steps(1)
         parsed = parse_action(action)
         if parsed is None:
             return page

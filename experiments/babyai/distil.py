@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.step_count import counted_steps
 from experiments.babyai.folders import (
     COLLECT,
     PLANNED,
@@ -127,7 +128,8 @@ def _distil(run: Run, settings: DistilSettings, arm: Arm) -> None:
 
     world, goals = grid_world(run.folder), meant_goals(run, settings, arm)
     model = empirical_model(run.folder, arm.data)
-    steps = _steps(run, settings, arm, model, goals)
+    with counted_steps() as taken:
+        steps = _steps(run, settings, arm, model, goals)
     numbered = list(zip(steps.goals.tolist(), steps.plans.tolist(), strict=True))
     said = [goals[goal].wordings[plan % len(goals[goal].wordings)] for goal, plan in numbered]
     meant = [goals[goal] for goal, _ in numbered]
@@ -141,7 +143,7 @@ def _distil(run: Run, settings: DistilSettings, arm: Arm) -> None:
         steps.steps_left.astype(np.int64),
         states,
     ).write(run.folder / arm.samples)
-    report = _report(run, model, goals, steps, arm)
+    report = _report(run, model, goals, steps, arm, taken.steps)
     write_text(run.folder / arm.report, json.dumps(report, indent=1) + "\n")
     run.rewind(distil_name(arm), -1)
     run.log(distil_name(arm), 0, report["numbers"])
@@ -213,7 +215,12 @@ def _stretches(
 
 
 def _report(
-    run: Run, model: "EmpiricalModel", goals: list[MeantGoal], steps: "PlannedSteps", arm: Arm
+    run: Run,
+    model: "EmpiricalModel",
+    goals: list[MeantGoal],
+    steps: "PlannedSteps",
+    arm: Arm,
+    environment_steps: int,
 ) -> "dict[str, dict[str, float]]":
     """Counts, coverage and audits; replays in the environment are for this report alone."""
     groups = [goals[goal].group for goal in steps.goals[steps.steps_left == 1].tolist()]
@@ -222,7 +229,7 @@ def _report(
         "goals_without_plans": len(steps.unreached),
         "plans": len(groups),
         "samples": len(steps),
-        "environment_steps": steps.environment_steps,
+        "environment_steps": environment_steps,
         "labelled_edges": sum(report.labelled_edges for report in steps.reports),
         "seconds": sum(report.seconds for report in steps.reports),
         **{f"plans/{name}": count for name, count in sorted(Counter(groups).items())},

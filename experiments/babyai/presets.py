@@ -22,7 +22,6 @@ SMALL_BASE = BaseModelSettings(  # 0.7 M parameters: learns to act and to read i
     knowledge_pairs=30_000,
     primer=PrimerConfig(hidden=128, layers=3, heads=4, batch_tokens=1024),
 )
-FULL_BASE = replace(SMALL_BASE, knowledge_pairs=40_000)
 SMALL_FINETUNE = FinetuneConfig(
     batch_size=32,
     learning_rate=4e-3,
@@ -54,16 +53,16 @@ def babyai_demo() -> GridPreset:
 def babyai_room() -> GridPreset:
     """One 8x8 room: every method on half-bot and on random-only data, three seeds."""
     return GridPreset(
-        collect=GridCollectSettings(num_layouts=100, num_rows=300_000),
-        read=ReadSettings(FULL_BASE),
+        collect=GridCollectSettings(num_layouts=100, num_rows=200_000),
+        read=ReadSettings(SMALL_BASE),
         distil=DistilSettings(
             (
                 *("teduo/bot-50", "teduo/random", "cloning/bot-50", "cloning/random"),
                 *("teduo-absolute/bot-50", "teduo-raw/bot-50"),
             ),
-            DistillationConfig(16_000, longest_steps=64),
+            DistillationConfig(10_000, longest_steps=64),
         ),
-        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=2_000)),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=1_200)),
         baselines=BaselineSettings(network=ImitationConfig(updates=3_000), updates=8_000),
         seeds=(0, 1, 2),
         free_gigabytes=2.0,
@@ -73,13 +72,12 @@ def babyai_room() -> GridPreset:
 def babyai_2x2() -> GridPreset:
     """Four rooms with doors: half-bot and random-only data, three seeds."""
     return GridPreset(
-        collect=GridCollectSettings(("rooms_2x2",), num_layouts=100, num_rows=800_000),
-        read=ReadSettings(FULL_BASE),
+        collect=GridCollectSettings(("rooms_2x2",), num_layouts=100, num_rows=600_000),
+        read=ReadSettings(SMALL_BASE),
         distil=DistilSettings(
-            ("teduo/bot-50", "teduo/random", "cloning/random"),
-            DistillationConfig(12_000, longest_steps=100),
+            ("teduo/bot-50", "teduo/random"), DistillationConfig(12_000, longest_steps=100)
         ),
-        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=2_500)),
+        tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=2_000)),
         baselines=BaselineSettings(imitation=(), offline_rl=()),
         evaluate=GridEvaluateSettings(variants=False),
         seeds=(0, 1, 2),
@@ -91,7 +89,7 @@ def babyai_synth() -> GridPreset:
     """Nine rooms, the paper's grids and number of rows; larger grids to test on; three seeds."""
     return GridPreset(
         collect=GridCollectSettings(("synth",), num_rows=800_000, expert_shares=(0.5,)),
-        read=ReadSettings(FULL_BASE),
+        read=ReadSettings(SMALL_BASE),
         distil=DistilSettings(("teduo/bot-50",), DistillationConfig(8_000, longest_steps=150)),
         tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=3_000)),
         baselines=BaselineSettings(imitation=(), offline_rl=()),
@@ -107,7 +105,7 @@ def babyai_trio() -> GridPreset:
     """Trained on gap and box (A) and on doors (B), tested on a box behind a door (C)."""
     return GridPreset(
         collect=GridCollectSettings(("trio_a", "trio_b"), num_layouts=100, num_rows=200_000),
-        read=ReadSettings(FULL_BASE),
+        read=ReadSettings(SMALL_BASE),
         distil=DistilSettings(
             ("teduo/bot-50", "teduo/random", "cloning/random"),
             DistillationConfig(6_000, longest_steps=40),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from envs.step_count import counted_steps
 from experiments.folders import read_json, whole_json
 from experiments.progress import progress
 from experiments.results import write_text
@@ -51,17 +52,18 @@ def distil_stage(
 
 
 def _distil(run: Run, settings: SelectSettings, labels: LabelSettings, arm: ShopArm) -> None:
-    if arm.source == PLANNED:
-        samples = _planned(run, settings, labels, arm)
-    else:
-        samples = _kept(run, settings, arm)
+    with counted_steps() as taken:
+        if arm.source == PLANNED:
+            samples = _planned(run, settings, labels, arm)
+        else:
+            samples = _kept(run, settings, arm)
     samples.write(run.folder / arm.samples)
     numbers = {
         "goals": len(set(samples.goals)),
         "goals_without_plans": len(understood_goals(run.folder)) - len(set(samples.goals)),
         "plans": len(set(samples.plans.tolist())),
         "samples": len(samples),
-        "environment_steps": 0,  # there is no shop to take them in
+        "environment_steps": taken.steps,
     }
     answers = Counter(samples.answers).most_common(20)
     content = {"numbers": numbers, "answers": dict(answers)}

@@ -7,6 +7,7 @@ from experiments.babyai.presets import CHAT_BASE, CHAT_FINETUNE, SMALL_BASE, SMA
 from experiments.babyai.read import ReadSettings
 from experiments.babyai.tune import TuneSettings
 from experiments.chats import ChatSettings
+from experiments.webshop.collect import ShopCollectSettings
 from experiments.webshop.judge import LabelSettings
 from experiments.webshop.pipeline import ShopPreset
 
@@ -14,6 +15,7 @@ from experiments.webshop.pipeline import ShopPreset
 def webshop_cpu() -> ShopPreset:
     """5,000 products, 5,000 unlabelled plays, 1,500 instructions: the published CPU result."""
     return ShopPreset(
+        collect=ShopCollectSettings(shop_seed=1),  # 0 was looked at while this was built
         read=ReadSettings(
             replace(SMALL_BASE, knowledge_pairs=30_000),
             least_probability=0.1,  # a wrong phrase costs a part of the score, no reading all of it

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.step_count import counted_steps
 from experiments.folders import whole_json
 from experiments.progress import progress
 from experiments.results import write_text
@@ -61,11 +62,12 @@ def _select(run: Run, settings: SelectSettings, labels: LabelSettings) -> None:
     with progress("finding purchases", len(plays), "plays") as advance:
         purchases = find_purchases(plays, advance)
     rewards = label_rewards(run, labels, purchases)
-    with progress("choosing plays", len(goals), "goals") as advance:
+    with counted_steps() as taken, progress("choosing plays", len(goals), "goals") as advance:
         filtered = filter_plays(goals, plays, purchases, rewards, settings.filter, advance)
     worths = search_worths(goals, purchases, rewards)
     _write(run.folder / KEPT, filtered)
     numbers = _numbers(filtered, len(plays), len(purchases))
+    numbers |= {"environment_steps": taken.steps}
     content = {"numbers": numbers, "searches": worths}
     write_text(run.folder / FILTERING, json.dumps(content, indent=1) + "\n")
     run.rewind(SELECT, -1)
@@ -83,7 +85,6 @@ def _numbers(filtered: "Filtered", num_plays: int, num_purchases: int) -> dict[s
         "kept_plays": len(filtered.kept),
         "plays_of_loops_alone": filtered.num_empty,
         "mean_best_reward": float(np.mean(list(filtered.best.values()))),
-        "environment_steps": filtered.environment_steps,
     }
 
 
