@@ -113,7 +113,7 @@ def publish(folder: Path) -> Results:
 def _report_data(seeds: Sequence[Path], results: Results) -> ReportData:
     """What the report of a run of any kind shows."""
     if is_shop_run(seeds[0]):
-        return shop_report(seeds[0], results)
+        return shop_report(seeds, results)
     return grid_report(seeds, results) if is_grid_run(seeds[0]) else _report(seeds[0], results)
 
 

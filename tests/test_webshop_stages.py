@@ -1,5 +1,6 @@
 """TEDUO on WebShop in stages, small; instructions are read rightly by a stand-in."""
 
+import html
 import json
 import shutil
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scripted_chat import ScriptedChat
 
@@ -14,7 +16,7 @@ from envs.store import EpisodeStore
 from envs.webshop.requirements import require
 from experiments.babyai.read import ReadSettings
 from experiments.babyai.tune import TuneSettings
-from experiments.folders import open_run
+from experiments.folders import EVALUATION, OUTCOMES, WATCHED, open_run
 from experiments.ground import BaseModelSettings
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.results import Results, load_results
@@ -111,6 +113,23 @@ def test_every_row_has_a_score_with_its_interval_beside_success(
     assert load_results(folder / "results.json") == results
     assert "teduo-filtered" in (folder / "table.md").read_text()
     assert "100 times the mean reward" in (folder / "report.html").read_text()
+
+
+def test_kept_episodes_play_in_the_report_and_score_as_the_table_says(
+    finished: tuple[Path, Results],
+) -> None:
+    folder = finished[0]
+    evaluation = folder / "seed-0" / EVALUATION
+    outcomes = pq.read_table(evaluation / OUTCOMES).to_pylist()
+    returns = {(row["agent"], row["level"], row["task"]): row["episode_return"] for row in outcomes}
+    page = (folder / "report.html").read_text()
+    episodes = list(EpisodeStore(evaluation / WATCHED))
+    assert {episode.provenance["agent"] for episode in episodes} == set(small().methods)
+    for episode in episodes:
+        key = (episode.provenance["agent"], episode.level, episode.provenance["index"])
+        assert returns[key] == pytest.approx(float(episode.rewards.sum()))
+    assert episodes[0].goal in html.unescape(page)
+    assert "Estimated rewards against true ones" in page
 
 
 def test_masked_rows_take_no_invalid_action(finished: tuple[Path, Results]) -> None:

@@ -75,7 +75,8 @@ def babyai_2x2() -> GridPreset:
         collect=GridCollectSettings(("rooms_2x2",), num_layouts=100, num_rows=600_000),
         read=ReadSettings(SMALL_BASE),
         distil=DistilSettings(
-            ("teduo/bot-50", "teduo/random"), DistillationConfig(12_000, longest_steps=100)
+            ("teduo/bot-50", "teduo/random", "cloning/random"),
+            DistillationConfig(12_000, longest_steps=100),
         ),
         tune=TuneSettings(replace(SMALL_FINETUNE, num_steps=2_000)),
         baselines=BaselineSettings(imitation=(), offline_rl=()),

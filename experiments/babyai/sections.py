@@ -26,15 +26,20 @@ def grid_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
     Args:
         seeds: folders of the run's seeds.
     """
-    found = (_reading(seeds), _labels(seeds), _distillation(seeds), loss_section(seeds))
+    found = (reading_section(seeds), _labels(seeds), _distillation(seeds), loss_section(seeds))
     return tuple(section for section in found if section.tables)
 
 
-def _reading(seeds: Sequence[Path]) -> Section:
+def reading_section(seeds: Sequence[Path]) -> Section:
+    """How goals in words were read, those of the training and those of the evaluation.
+
+    Args:
+        seeds: folders of the run's seeds.
+    """
     files = {"training": GOALS, "evaluation": TEST_GOALS}
-    read = {name: _jsons(seeds, file) for name, file in files.items()}
+    read = {name: jsons(seeds, file) for name, file in files.items()}
     counted = {
-        name: _added([content["numbers"] for content in contents if "numbers" in content])
+        name: added([content["numbers"] for content in contents if "numbers" in content])
         for name, contents in read.items()
     }
     counted = {name: numbers for name, numbers in counted.items() if numbers}
@@ -50,7 +55,7 @@ def _reading(seeds: Sequence[Path]) -> Section:
         "tokens asked": "prompt_tokens",
         "tokens answered": "answer_tokens",
     }
-    tables = [_turned(_counts("Goals in words, all seeds together", "goals", counted, columns))]
+    tables = [turned(counts_table("Goals in words, all seeds together", "goals", counted, columns))]
     abstained = {
         goal: why
         for contents in read.values()
@@ -76,7 +81,7 @@ def _labels(seeds: Sequence[Path]) -> Section:
 
     total: dict[str, LabelCounts] = {}
     names = tuple(vars(LabelCounts()))
-    for numbers in _jsons(seeds, LABELS):
+    for numbers in jsons(seeds, LABELS):
         for kind in dict.fromkeys(name.split("/")[0] for name in numbers if "/" in name):
             counts = LabelCounts(**{name: int(numbers[f"{kind}/{name}"]) for name in names})
             total[kind] = total.get(kind, LabelCounts()) + counts
@@ -105,7 +110,7 @@ def _label_cells(counts: Any) -> tuple[str, ...]:
     return (
         f"{counts.goals:,}",
         f"{counts.unlabelled_goals:,}",
-        *(_share(rate) for rate in (counts.accuracy, counts.precision, counts.recall)),
+        *(percent(rate) for rate in (counts.accuracy, counts.precision, counts.recall)),
         f"{counts.true_positives:,}",
         f"{counts.false_positives:,}",
         f"{counts.false_negatives:,}",
@@ -114,10 +119,10 @@ def _label_cells(counts: Any) -> tuple[str, ...]:
 
 def _distillation(seeds: Sequence[Path]) -> Section:
     arms = _arms(seeds)
-    reports = {arm: _jsons(seeds, arm.report) for arm in arms}
+    reports = {arm: jsons(seeds, arm.report) for arm in arms}
     if not any(reports.values()):
         return Section("")
-    counted = {arm.label: _added([r["numbers"] for r in reports[arm]]) for arm in arms}
+    counted = {arm.label: added([r["numbers"] for r in reports[arm]]) for arm in arms}
     kinds = list(dict.fromkeys(n for row in counted.values() for n in row if n.startswith(PLANS)))
     columns = {
         "goals": "goals",
@@ -127,7 +132,7 @@ def _distillation(seeds: Sequence[Path]) -> Section:
         "samples": "samples",
         "environment steps": "environment_steps",
     }
-    table = _counts("Samples of each arm, all seeds together", "arm", counted, columns)
+    table = counts_table("Samples of each arm, all seeds together", "arm", counted, columns)
     planned = [arm for arm in arms if any(_replayed(report) for report in reports[arm])]
     replays = NumberTable(
         "Plans that reach their goal when they are played again",
@@ -136,7 +141,7 @@ def _distillation(seeds: Sequence[Path]) -> Section:
             (
                 arm.label,
                 *(
-                    _share(_weighted(reports[arm], f"replayed_{where}"))
+                    percent(_weighted(reports[arm], f"replayed_{where}"))
                     for where in ("on_model", "in_environment")
                 ),
             )
@@ -166,13 +171,13 @@ def _coverage(arms: Sequence[Arm], reports: "Mapping[Arm, list[Any]]") -> Number
     }
     rows = []
     for data, contents in by_data.items():
-        mean = _mean([content["coverage"] for content in contents])
-        counts = (f"{mean[name]:,.0f}" for name in columns.values())
+        average = mean([content["coverage"] for content in contents])
+        counts = (f"{average[name]:,.0f}" for name in columns.values())
         rows.append(
-            (data, *counts, _share(mean["pair_share"]), f"{mean['memory_bytes'] / 1e6:,.1f}")
+            (data, *counts, percent(average["pair_share"]), f"{average['memory_bytes'] / 1e6:,.1f}")
         )
     header = ("data", *columns, "pairs of all in those states", "megabytes")
-    return _turned(NumberTable("What the rows cover, mean of the seeds", header, tuple(rows)))
+    return turned(NumberTable("What the rows cover, mean of the seeds", header, tuple(rows)))
 
 
 def _arms(seeds: Sequence[Path]) -> list[Arm]:
@@ -186,18 +191,20 @@ def _arms(seeds: Sequence[Path]) -> list[Arm]:
     return sorted(map(Arm.of, labels), key=lambda arm: (list(METHODS).index(arm.method), arm.data))
 
 
-def _jsons(seeds: Sequence[Path], file: str) -> list[Any]:
+def jsons(seeds: Sequence[Path], file: str) -> list[Any]:
     """The contents of a file of every seed that has it."""
     return [read_json(seed / file) for seed in seeds if (seed / file).exists()]
 
 
-def _added(rows: Sequence[Numbers]) -> dict[str, float]:
+def added(rows: Sequence[Numbers]) -> dict[str, float]:
+    """The sums of numbers by name; a name that a row lacks counts nothing there."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: sum(row.get(name, 0) for row in rows) for name in names}
 
 
-def _mean(rows: Sequence[Numbers]) -> dict[str, float]:
-    return {name: value / len(rows) for name, value in _added(rows).items()}
+def mean(rows: Sequence[Numbers]) -> dict[str, float]:
+    """The means of numbers by name."""
+    return {name: value / len(rows) for name, value in added(rows).items()}
 
 
 def _replayed(report: Any) -> bool:
@@ -211,7 +218,7 @@ def _weighted(reports: Sequence[Any], name: str) -> float:
     return sum(row[name] * row["plans"] for row in numbers) / plans if plans else float("nan")
 
 
-def _counts(
+def counts_table(
     caption: str, what: str, counted: Mapping[str, Numbers], columns: Mapping[str, str]
 ) -> NumberTable:
     """Whole numbers by name, one row each; a dash where a number is not there."""
@@ -222,11 +229,12 @@ def _counts(
     return NumberTable(caption, (what, *columns), rows)
 
 
-def _turned(table: NumberTable) -> NumberTable:
+def turned(table: NumberTable) -> NumberTable:
     """The table with its columns as rows."""
     header, *rows = zip(table.header, *table.rows, strict=True)
     return NumberTable(table.caption, header, tuple(rows))
 
 
-def _share(value: float) -> str:
+def percent(value: float) -> str:
+    """A share in per cent, a dash where there is none."""
     return "-" if value != value else f"{100 * value:.1f} %"

@@ -32,6 +32,7 @@ class Shopper:
     policy: "Callable[[], TextPolicy]"
     levels: tuple[str, ...] = ("train", "test")
     trained: bool = True  # whether its rows belong to a training seed
+    watched: bool = False  # whether the report shows some of its episodes
 
 
 def references(folder: Path) -> Iterator[Shopper]:
@@ -71,7 +72,7 @@ def agents(
         ) -> LanguageShopper:
             return LanguageShopper(scores, meant, form, **rules)
 
-        yield Shopper(arm.label, make)
+        yield Shopper(arm.label, make, watched=True)
         if variants and not arm.is_raw:
             yield Shopper(f"{arm.label} (no mask)", lambda make=make: make(mask=False))  # type: ignore[misc]
 

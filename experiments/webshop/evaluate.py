@@ -1,8 +1,9 @@
 """Score and success of every shopper: for goals of the training list, and for unseen ones."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ import numpy as np
 from experiments.babyai.folders import has_samples
 from experiments.babyai.read import READ, ReadSettings
 from experiments.babyai.tune import tune_name
-from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, whole_json
+from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED, whole_json
+from experiments.outcome_galleries import first_of_each_outcome
 from experiments.progress import progress
 from experiments.stage import Stage, complete
-from experiments.tracking import Run
+from experiments.tracking import Run, read_commands
 from experiments.webshop.contestants import Shopper, agents, references
 from experiments.webshop.folders import (
     COLLECT,
@@ -120,7 +122,7 @@ def _complete(
     *,
     overwrite: bool,
 ) -> None:
-    """Writes goals and one record per episode into `folder`."""
+    """Writes goals, one record per episode, and the episodes that a report shows."""
     from experiments.evaluate import outcome_problems
 
     complete(
@@ -145,16 +147,20 @@ def _evaluate(
     goals = evaluation_goals(run.folder, settings)
     _write_tasks(run.folder / folder / TASKS, run, goals, settings.task_seed)
     records: list[Record] = []
+    watched: list[Episode] = []
     for shopper in shoppers:
         chosen = {level: goals[level] for level in shopper.levels}
         total = sum(map(len, chosen.values()))
         with progress(f"evaluating {shopper.name}", total, "episodes") as advance:
             for level, own in chosen.items():
-                records += _shop(run, settings, shopper, level, own, seed)
+                episodes = _shop(run, settings, shopper, own)
+                records += _records(shopper, level, own, episodes, seed)
+                watched += _watched(shopper, episodes) if shopper.watched else []
                 advance(len(own))
     kinds = {level: dict(Counter(goal.kind for goal in own)) for level, own in goals.items()}
     evaluation = Evaluation(tuple(records), kinds, LEVELS[0])
     evaluation.write(run.folder / folder / OUTCOMES)
+    _write_watched(run, run.folder / folder / WATCHED, watched, settings.task_seed)
     run.rewind(stage, -1)
     run.log(
         stage, 0, {f"{r.agent}/{r.level}": r.success for r in evaluation.rows() if r.kind == "all"}
@@ -162,23 +168,47 @@ def _evaluate(
 
 
 def _shop(
-    run: Run,
-    settings: ShopEvaluateSettings,
-    shopper: Shopper,
-    level: str,
-    goals: "Sequence[ShoppingGoal]",
-    seed: int,
-) -> "list[Record]":
+    run: Run, settings: ShopEvaluateSettings, shopper: Shopper, goals: "Sequence[ShoppingGoal]"
+) -> "list[Episode]":
     from envs.webshop.trajectories import evaluate
 
-    episodes = evaluate(
+    return evaluate(
         *(run_shop(run.folder), goals, shopper.policy(), settings.task_seed),
         horizon_steps=settings.horizon_steps,
     )
+
+
+def _records(
+    shopper: Shopper,
+    level: str,
+    goals: "Sequence[ShoppingGoal]",
+    episodes: "Sequence[Episode]",
+    seed: int,
+) -> "list[Record]":
     return [
         _record(shopper, level, place, goal, episode, seed if shopper.trained else 0)
         for place, (goal, episode) in enumerate(zip(goals, episodes, strict=True))
     ]
+
+
+def _watched(shopper: Shopper, episodes: "Sequence[Episode]") -> "list[Episode]":
+    """The first success and the first failure of every kind of goal, with the shopper's name."""
+    kinds = [str(episode.provenance["kind"]) for episode in episodes]
+    success = np.array([episode.success for episode in episodes])
+    return [
+        replace(episodes[place], provenance={**episodes[place].provenance, "agent": shopper.name})
+        for place in first_of_each_outcome(kinds, success)
+    ]
+
+
+def _write_watched(run: Run, folder: Path, episodes: "Sequence[Episode]", seed: int) -> None:
+    from envs.store import write_store
+    from envs.webshop.trajectories import data_card
+
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted start
+    if episodes:
+        command = " && ".join(read_commands(run.folder))
+        write_store(folder, episodes, data_card(run_shop(run.folder), seed, command))
 
 
 def _record(

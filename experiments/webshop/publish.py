@@ -1,12 +1,17 @@
 """What the report of a WebShop run shows, from what its stages left on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.babyai.publish import charts
+from experiments.clips import watched
+from experiments.folders import EVALUATION, read_json
+from experiments.outcome_galleries import outcome_galleries, text_clip
 from experiments.report import ReportData
 from experiments.results import Results
 from experiments.stage import done_stages, stage_settings
-from experiments.webshop.folders import COLLECT
+from experiments.webshop.folders import COLLECT, TEST_GOALS
+from experiments.webshop.sections import shop_sections
 
 LEVEL_NOTES = {
     "train": "Goals of the training list.",
@@ -19,11 +24,24 @@ def is_shop_run(folder: Path) -> bool:
     return COLLECT in done_stages(folder) and "num_products" in stage_settings(folder, COLLECT)
 
 
-def shop_report(folder: Path, results: Results) -> ReportData:
-    """Tables and curves of a run; curves are those of the seed in `folder`."""
+def shop_report(seeds: Sequence[Path], results: Results) -> ReportData:
+    """Tables, episodes and curves of a run; episodes and curves are those of the first seed.
+
+    Args:
+        seeds: folders of the run's seeds.
+    """
+    folder = seeds[0]
+    episodes = list(watched(folder / EVALUATION))
+    readings = read_json(folder / TEST_GOALS)["programs"] if episodes else {}
     return ReportData(
         title=f"TEDUO in WebShop: {results.name}",
         results=results,
-        grounding_charts=charts(folder, "tune-", "Loss of fine-tuning", "validation_loss"),
+        galleries=outcome_galleries(episodes, text_clip, readings),
+        grounding_charts=(
+            *charts(folder, "base-model", "Loss of priming the base model", "loss"),
+            *charts(folder, "tune-", "Loss of fine-tuning", "validation_loss"),
+        ),
         level_notes=LEVEL_NOTES,
+        novelty="products that no training goal asks for",
+        sections=shop_sections(seeds),
     )
