@@ -270,6 +270,22 @@ def test_a_stage_that_failed_is_done_again_and_counts_as_undone_until_then(run: 
     assert writer.complete()
 
 
+def test_shared_work_that_broke_off_after_a_whole_part_goes_on(run: Run) -> None:
+    writer = Writer(run, Settings())
+    writer.stage = replace(writer.stage, shared=True)
+
+    def end_after_a_part() -> None:
+        writer.work()
+        raise KeyboardInterrupt  # such as a kill after the first validated model
+
+    with pytest.raises(KeyboardInterrupt):
+        complete(run, writer.stage, end_after_a_part, writer.problems)
+    assert writer.problems() == []
+    assert writer.complete()
+    assert writer.calls == 2
+    assert not writer.complete()
+
+
 def test_a_stage_that_failed_before_it_wrote_anything_may_change_its_settings(run: Run) -> None:
     def fail() -> None:
         raise OSError("disk full")
