@@ -26,7 +26,7 @@ ROLE_COLORS = {
 def save_figure(
     results: Results, path: Path, columns: Sequence[tuple[str, str]] | None = None
 ) -> Path:
-    """Draws success by level with 95 % intervals, one panel per column, and returns `path`.
+    """Draws success or score by level with 95 % intervals, a panel a column, and returns `path`.
 
     Variants of an agent without its rules of acting are left to the tables.
 
@@ -49,7 +49,9 @@ def save_figure(
     for panel, column in zip(grid.flat, columns, strict=False):
         _draw_panel(panel, results, column, agents)
     grid[0][0].invert_yaxis()
-    figure.supxlabel("success in per cent, 95 % intervals", fontsize=9, color="#5d6570")
+    measures = dict.fromkeys(row.measure for row in results.rows)
+    words = f"{', '.join(measures)}, 95 % intervals"
+    figure.supxlabel(words, fontsize=9, color="#5d6570")
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp.png")
@@ -84,10 +86,10 @@ def _draw_panel(
     for place, row in enumerate(map(rows.get, agents)):
         if row is None:
             continue
-        success, low, high = (100 * value for value in (row.success, row.low, row.high))
-        panel.barh(place, success, height=0.62, color=ROLE_COLORS[agent_role(row.agent)])
+        value, low, high = row.percent
+        panel.barh(place, value, height=0.62, color=ROLE_COLORS[agent_role(row.agent)])
         panel.plot([low, high], [place, place], color="#1c1f24", linewidth=1.1)
-        panel.text(high + 2, place, f"{success:.0f}", va="center", fontsize=8)
+        panel.text(high + 2, place, f"{value:.0f}", va="center", fontsize=8)
     panel.set_title(column_label(*column), fontsize=10, loc="left", fontweight="bold")
     panel.set_xlim(0, 112)
     panel.set_xticks([0, 50, 100])

@@ -123,8 +123,8 @@ class Headline:
 
     @property
     def points(self) -> float:
-        """Percentage points gained."""
-        return 100 * (self.after.success - self.before.success)
+        """Points gained of 100, of what figures show of the rows."""
+        return self.after.percent[0] - self.before.percent[0]
 
 
 def headline(results: Results) -> Headline | None:
@@ -163,5 +163,5 @@ def _distillation(level: str, rows: Sequence[Row]) -> Headline | None:
     tuned = [row for row in rows if row.agent.startswith("teduo") and "(" not in row.agent]
     if not untuned or not tuned:
         return None
-    best = max(tuned, key=lambda row: row.success)
+    best = max(tuned, key=lambda row: row.percent)
     return Headline(level, untuned[0], best, ("the base model untuned", best.agent))

@@ -37,11 +37,11 @@ def is_variant(agent: str) -> bool:
 
 
 def bars(rows: Sequence[Row]) -> str:
-    """Horizontal bars of success with interval whiskers, one row per agent."""
+    """Horizontal bars of success or score with interval whiskers, one row per agent."""
     height = BAR_HEIGHT * len(rows) + 24
     width = LABEL_WIDTH + BAR_WIDTH + VALUE_WIDTH
     description = "; ".join(
-        f"{agent_label(row.agent, row.protocol)} {100 * row.success:.1f} per cent" for row in rows
+        f"{agent_label(row.agent, row.protocol)} {row.percent[0]:.1f} of 100" for row in rows
     )
     parts = [
         f'<svg class="bars" viewBox="0 0 {width} {height}" role="img" '
@@ -61,11 +61,11 @@ def bars(rows: Sequence[Row]) -> str:
 def _bar(row: Row, position: int) -> str:
     top = position * BAR_HEIGHT
     middle = top + BAR_HEIGHT / 2
-    low, high, end = (LABEL_WIDTH + BAR_WIDTH * share for share in (row.low, row.high, row.success))
+    value, least, most = row.percent
+    end, low, high = (LABEL_WIDTH + BAR_WIDTH * part / 100 for part in row.percent)
     label = agent_label(row.agent, row.protocol)
     tooltip = (
-        f"{label}: {100 * row.success:.1f} % "
-        f"[{100 * row.low:.1f}, {100 * row.high:.1f}], {row.episodes:,} episodes"
+        f"{label}: {value:.1f} [{least:.1f}, {most:.1f}], {row.measure}, {row.episodes:,} episodes"
     )
     return (
         f'<g class="role-{agent_role(row.agent)}"><title>{escape(tooltip)}</title>'
@@ -76,7 +76,7 @@ def _bar(row: Row, position: int) -> str:
         f'<path class="whisker" d="M{low:.1f} {middle:.1f}H{high:.1f}'
         f'M{low:.1f} {middle - 4:.1f}v8M{high:.1f} {middle - 4:.1f}v8"/>'
         f'<text class="value" x="{LABEL_WIDTH + BAR_WIDTH + VALUE_WIDTH - 4}" '
-        f'y="{middle + 4:.1f}" text-anchor="end">{100 * row.success:.1f}</text></g>'
+        f'y="{middle + 4:.1f}" text-anchor="end">{value:.1f}</text></g>'
     )
 
 

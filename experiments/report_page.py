@@ -82,14 +82,16 @@ def _headline(data: ReportData) -> str:
         return facts
     where = data.novelty if found.level == "novel" else f"the {found.level} level"
     protocol = PROTOCOL_NAMES.get(found.after.protocol, found.after.protocol)
+    name = found.after.measure.removesuffix(" in per cent")
+    unit = "%" if name == "success" else "of 100"
     shares = [
-        f'<figure class="role-{agent_role(row.agent)}"><b>{100 * row.success:.1f}<small> %</small>'
-        f"</b><figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure class="role-{agent_role(row.agent)}"><b>{row.percent[0]:.1f}'
+        f"<small> {unit}</small></b><figcaption>{escape(caption)}</figcaption></figure>"
         for row, caption in zip((found.before, found.after), found.captions, strict=True)
     ]
     return (
         f'<div class="headline">{shares[0]}<span class="arrow" aria-hidden="true">→</span>'
-        f'{shares[1]}<p class="verdict">{found.points:+.1f} points of success on {escape(where)}'
+        f'{shares[1]}<p class="verdict">{found.points:+.1f} points of {name} on {escape(where)}'
         + (f" <span>({escape(protocol)})</span>" if protocol else "")
         + f"</p></div>{facts}"
     )
@@ -135,7 +137,7 @@ def _panel(rows: list[Row], column: tuple[str, str], notes: Mapping[str, str]) -
     return (
         f'<figure class="panel"><h4>{escape(column_label(*column))}</h4>'
         f"<p>{escape(note)}{' ' if note else ''}"
-        f"<span>{count} episodes per agent, success in per cent, 95 % intervals</span></p>"
+        f"<span>{count} episodes per agent, {rows[0].measure}, 95 % intervals</span></p>"
         f"{bars(rows)}</figure>"
     )
 

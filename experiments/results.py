@@ -51,6 +51,18 @@ class Row:
         if self.episodes < 1:
             raise ValueError(f"Expected at least one episode, got {self.episodes}.")
 
+    @property
+    def measure(self) -> str:
+        """What figures show of this row: "score", or "success in per cent" where it has none."""
+        return "success in per cent" if self.score is None else "score"
+
+    @property
+    def percent(self) -> tuple[float, float, float]:
+        """That measure with the ends of its 95 % interval, of 100."""
+        if self.score is None or self.score_low is None or self.score_high is None:
+            return 100 * self.success, 100 * self.low, 100 * self.high
+        return self.score, self.score_low, self.score_high
+
 
 @dataclass(frozen=True)
 class Results:

@@ -128,6 +128,22 @@ def test_the_headline_of_a_grid_run_is_its_model_before_and_after() -> None:
     assert found.points == pytest.approx(70.0)
 
 
+def test_scored_rows_are_shown_by_their_score(tmp_path: Path) -> None:
+    def scored(agent: str, success: float, score: float) -> Row:
+        ends = {"score_low": score - 2.0, "score_high": score + 2.0}
+        return replace(make_row(agent, success), score=score, **ends)
+
+    # By success `teduo` would be the best agent, by score `teduo-filtered` is: 66.8 - 7.8 = 59.
+    rows = (scored("untuned", 0.1, 7.8), scored("teduo", 0.4, 50.0))
+    results = make_results(*rows, scored("teduo-filtered", 0.2, 66.8))
+    found = headline(results)
+    assert found is not None
+    assert (found.after.agent, round(found.points, 9)) == ("teduo-filtered", 59.0)
+    page = write_report(replace(make_report(), results=results), tmp_path / "page.html").read_text()
+    assert "+59.0 points of score" in page
+    assert "66.8 [64.8, 68.8], score, " in page
+
+
 def test_a_run_without_imagination_has_no_headline() -> None:
     assert headline(make_results(make_row("random", 0.4))) is None
 
