@@ -1,9 +1,10 @@
 """Where the stages of a BabyAI run meet on disk, and what earlier stages said."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from experiments.folders import read_json
 from experiments.names import require_known
@@ -40,32 +41,32 @@ METHODS = {
 }
 
 
-class Distilled(Protocol):
-    """A method whose samples are there: what it is called and where things are."""
+class Distilled(ABC):
+    """A method, and where what is made with it lies in a run folder."""
 
     @property
+    @abstractmethod
     def slug(self) -> str:
-        """Its name in file and stage names; `distil-SLUG` made the samples."""
-        ...
+        """Its name in file and stage names; `distil-SLUG` makes the samples."""
 
     @property
     def samples(self) -> str:
         """File of its samples."""
-        ...
+        return f"data/samples-{self.slug}.parquet"
 
     @property
     def report(self) -> str:
         """File that says what became of the goals."""
-        ...
+        return f"evaluation/distillation-{self.slug}.json"
 
     @property
     def model(self) -> str:
         """Folder of its fine-tuned model, with checkpoints, last and best."""
-        ...
+        return f"models/{self.slug}"
 
 
 @dataclass(frozen=True)
-class Arm:
+class Arm(Distilled):
     """A method on one data set, such as ``teduo/random``."""
 
     method: str  # key in METHODS
@@ -104,21 +105,6 @@ class Arm:
     def lists(self) -> bool:
         """Whether its model answers with all actions at once."""
         return METHODS[self.method].lists
-
-    @property
-    def samples(self) -> str:
-        """File of its samples."""
-        return f"data/samples-{self.slug}.parquet"
-
-    @property
-    def report(self) -> str:
-        """File that says what became of the goals."""
-        return f"evaluation/distillation-{self.slug}.json"
-
-    @property
-    def model(self) -> str:
-        """Folder of its fine-tuned model, with checkpoints, last and best."""
-        return f"models/{self.slug}"
 
 
 def data_name(expert_share: float) -> str:

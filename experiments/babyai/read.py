@@ -5,6 +5,7 @@ its location, one call a goal, and `imagination.abstraction` applies that choice
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -64,13 +65,34 @@ class ReadSettings:
 
 def read_stage(run: Run, settings: ReadSettings, *, overwrite: bool) -> None:
     """Primes the embedded base model if that is the one, then reads the training goals."""
+    reading_stages(
+        *(run, settings, lambda: _prime(run, settings)),
+        lambda: write_readings(run, settings, READ, _training_texts(run, settings), GOALS),
+        overwrite=overwrite,
+    )
+
+
+def reading_stages(
+    run: Run,
+    settings: ReadSettings,
+    prime: Callable[[], None],
+    read: Callable[[], None],
+    *,
+    overwrite: bool,
+) -> None:
+    """The base model where it is the embedded one, then the reading, of grids or of shops.
+
+    Args:
+        prime: writes the embedded base model.
+        read: writes what the training goals were read as.
+    """
     check_base_model(settings.base)
     needs: tuple[str, ...] = (COLLECT,)
     if settings.base.name == EMBEDDED:
         complete(
             run,
             Stage("base-model", settings, needs, (BASE_MODEL,)),
-            lambda: _prime(run, settings),
+            prime,
             lambda: base_model_problems(run.folder / BASE_MODEL),
             overwrite=overwrite,
         )
@@ -78,7 +100,7 @@ def read_stage(run: Run, settings: ReadSettings, *, overwrite: bool) -> None:
     complete(
         run,
         Stage(READ, settings, needs, (GOALS,)),
-        lambda: write_readings(run, settings, READ, _training_texts(run, settings), GOALS),
+        read,
         lambda: whole_json(run.folder / GOALS),
         overwrite=overwrite,
     )

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.babyai.folders import Distilled
 from experiments.folders import read_json
 from experiments.names import require_known
 from experiments.origin import say
@@ -36,7 +37,7 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class ShopArm:
+class ShopArm(Distilled):
     """A method, and what is made with it."""
 
     method: str  # key in METHODS
@@ -68,21 +69,6 @@ class ShopArm:
     def is_raw(self) -> bool:
         """Whether pages are told as they are."""
         return self.form == "raw"
-
-    @property
-    def samples(self) -> str:
-        """File of its samples."""
-        return f"data/samples-{self.slug}.parquet"
-
-    @property
-    def report(self) -> str:
-        """File that says what was distilled."""
-        return f"evaluation/distillation-{self.slug}.json"
-
-    @property
-    def model(self) -> str:
-        """Folder of its fine-tuned model, with checkpoints, last and best."""
-        return f"models/{self.slug}"
 
 
 def run_shop(folder: Path) -> "Shop":

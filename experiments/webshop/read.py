@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.read import KNOWLEDGE_KEY, READ, ReadSettings, write_readings
-from experiments.folders import BASE_MODEL, whole_json
-from experiments.ground import EMBEDDED, base_model_problems, check_base_model, prime_base_model
-from experiments.stage import Stage, complete
+from experiments.babyai.read import (
+    KNOWLEDGE_KEY,
+    READ,
+    ReadSettings,
+    reading_stages,
+    write_readings,
+)
+from experiments.ground import prime_base_model
 from experiments.tracking import Run
-from experiments.webshop.folders import COLLECT, GOALS, goal_texts
+from experiments.webshop.folders import GOALS, goal_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,22 +21,9 @@ if TYPE_CHECKING:
 
 def read_stage(run: Run, settings: ReadSettings, *, overwrite: bool) -> None:
     """Primes the embedded base model if that is the one, then reads the training goals."""
-    check_base_model(settings.base)
-    needs: tuple[str, ...] = (COLLECT,)
-    if settings.base.name == EMBEDDED:
-        complete(
-            run,
-            Stage("base-model", settings, needs, (BASE_MODEL,)),
-            lambda: _prime(run, settings),
-            lambda: base_model_problems(run.folder / BASE_MODEL),
-            overwrite=overwrite,
-        )
-        needs = (COLLECT, "base-model")
-    complete(
-        run,
-        Stage(READ, settings, needs, (GOALS,)),
+    reading_stages(
+        *(run, settings, lambda: _prime(run, settings)),
         lambda: write_requirements(run, settings, READ, goal_texts(run.folder), GOALS),
-        lambda: whole_json(run.folder / GOALS),
         overwrite=overwrite,
     )
 
