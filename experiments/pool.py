@@ -17,7 +17,7 @@ from experiments.folders import (
 )
 from experiments.origin import commit, versions
 from experiments.results import Results, Row
-from experiments.stage import done_stages, stage_settings
+from experiments.stage import done_stages, made_by, stage_settings
 from experiments.tracking import read_commands, read_seconds
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def results_of(folder: Path, name: str, base_model: str, *, scored: bool = False
         rows=tuple(ordered(rows)),
         base_model=base_model,
         command=" && ".join(read_commands(folder)),
-        commit=commit(),
+        commit=", ".join(dict.fromkeys(c for s in seeds for c in made_by(s))) or commit(),
         seeds=tuple(sorted({r.agent_seed for r in evaluation.records if r.agent not in UNTRAINED})),
         seconds_per_stage=_added([read_seconds(seed) for seed in seeds]),
         versions=versions(),

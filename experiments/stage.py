@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.origin import is_main_process, say
+from experiments.origin import commit, is_main_process, say
 from experiments.results import write_text
 from experiments.tracking import Run
 
@@ -71,7 +71,8 @@ def complete(
         found = list(problems())
         # Shared work publishes in parts: that a part is whole does not mean that it is the last.
         if not found and (before["done"] or not stage.shared):
-            _write(run.folder, stage.name, record, done=True)
+            if not before["done"]:
+                _write(run.folder, stage.name, record, done=True)
             say(f"{stage.name}: done before, kept")
             return False
         if before["done"]:
@@ -118,6 +119,15 @@ def stage_settings(folder: Path, name: str) -> dict[str, Any]:
         raise ValueError(f"`{name}` is not done in {folder}.")
     settings: dict[str, Any] = record["settings"]
     return settings
+
+
+def made_by(folder: Path) -> list[str]:
+    """The commits of the code that did the stages of run `folder`, each once; "" outside git.
+
+    None of stages that were done before records named commits.
+    """
+    records = [_read(folder, name) for name in done_stages(folder)]
+    return list(dict.fromkeys(r["commit"] for r in records if r is not None and "commit" in r))
 
 
 def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -208,5 +218,6 @@ def _read(folder: Path, name: str) -> dict[str, Any] | None:
 
 def _write(folder: Path, name: str, record: dict[str, Any], *, done: bool) -> None:
     if is_main_process():
-        content = json.dumps({**record, "done": done}, indent=1, sort_keys=True)
+        made = {**record, "done": done, "commit": commit()}
+        content = json.dumps(made, indent=1, sort_keys=True)
         write_text(_path(folder, name), content + "\n")

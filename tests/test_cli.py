@@ -10,7 +10,7 @@ import pytest
 
 from envs.episode import Episode
 from envs.store import Card, write_store
-from experiments import doctor
+from experiments import doctor, stage
 from experiments.cli import VERBS, main
 from experiments.collect import CollectSettings
 from experiments.doctor import version_findings
@@ -226,6 +226,15 @@ def test_a_stage_is_done_once_and_kept(run: Run) -> None:
     assert not again.complete()
     assert again.calls == 0
     assert is_done(run.folder, "write")
+
+
+def test_a_kept_stage_goes_on_naming_the_commit_that_did_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for commit in ("trained", "published"):
+        monkeypatch.setattr(stage, "commit", lambda commit=commit: commit)
+        Writer(run, Settings()).complete()
+    assert stage.made_by(run.folder) == ["trained"]
 
 
 def test_a_stage_of_other_settings_is_refused_unless_overwritten(run: Run) -> None:
