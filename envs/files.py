@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,31 @@ def sha256_file(path: Path) -> str:
 def partial_folder(target: Path) -> Path:
     """The temporary folder in which `target` is written."""
     return target.parent / f".{target.name}.partial"
+
+
+def lock_file(path: Path, place: Path, *, shared: bool = False) -> int:
+    """An open descriptor that holds the lock file `path` until it is closed or the process ends.
+
+    Args:
+        place: what the lock stands for, named in the error.
+        shared: others may hold it too, but nobody alone.
+
+    Raises:
+        FolderTaken: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
+        os.close(descriptor)
+        raise FolderTaken(
+            f"{place} is in use by {owner}. Wait for it, or choose another folder."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    return descriptor
 
 
 @contextmanager

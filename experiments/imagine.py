@@ -60,7 +60,7 @@ class Command(StageCommand):
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb with its arguments."""
-    return start_verb("imagine", Command, imagine_stage, arguments)
+    return start_verb("imagine", Command, imagine_stage, arguments, shared=True)
 
 
 def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrite: bool) -> None:
