@@ -26,6 +26,22 @@ class FolderTaken(StoreError):  # noqa: N818 -- reads as the sentence that it is
     """The folder exists already, or another process is writing it."""
 
 
+@contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Tells of a file whose content has another form than it should, wherever that shows inside.
+
+    Raises:
+        StoreError: it has; names `path`.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} does not have the form that it should ({type(error).__name__}: {error}). "
+            "Restore it from a copy, or make it again."
+        ) from error
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, as hex digits."""
     with path.open("rb") as file:

@@ -115,6 +115,7 @@ def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
                 run.folder / imagined_folder(config.protocol),
                 card,
                 on_progress=lambda done, total: advance(min(done, total)),
+                on_skip=say,
             )
         )
     run.rewind(name, -1)

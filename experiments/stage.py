@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.files import StoreError
+from envs.files import StoreError, well_formed
 from envs.sealed import read_sealed, sealed
 from experiments.origin import is_main_process, say
 from experiments.outputs import describe_files, file_problems, published_files
@@ -277,7 +277,17 @@ def _path(folder: Path, name: str) -> Path:
 
 def _read(folder: Path, name: str) -> dict[str, Any] | None:
     path = _path(folder, name)
-    return read_sealed(path, UNSEALED_KEYS) if path.exists() else None
+    if not path.exists():
+        return None
+    record = read_sealed(path, UNSEALED_KEYS)
+    with well_formed(path):
+        if any(name not in record for name in UNSEALED_KEYS):
+            raise KeyError(*(name for name in UNSEALED_KEYS if name not in record))
+        dict(record["settings"]), dict(record["needs"])
+        files = dict(record.get("files", {}))
+        if not all(facts.keys() == {"bytes", "sha256"} for facts in files.values()):
+            raise TypeError("files have bytes and sha256")
+    return record
 
 
 def _write(folder: Path, stage: Stage, record: dict[str, Any], *, done: bool) -> None:

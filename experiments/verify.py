@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tyro
 
-from envs.files import StoreError
+from envs.files import StoreError, well_formed
 from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
@@ -102,13 +102,22 @@ def _unreadable(folder: Path) -> list[str]:
 
 def _records_without_files(folder: Path) -> list[str]:
     try:
-        return [name for name in all_stages(folder) if names_no_files(folder, name)]
+        with well_formed(folder):
+            return [name for name in all_stages(folder) if names_no_files(folder, name)]
     except StoreError:
-        return []
+        return []  # told among the problems
 
 
 def part_problems(path: Path) -> list[str]:
     """Problems of one store, model, agent, evaluation or results file, each naming its file."""
+    try:
+        with well_formed(path):
+            return _problems(path)
+    except ValueError as error:
+        return [str(error)]
+
+
+def _problems(path: Path) -> list[str]:
     kind = _kind(path)
     if kind == "run":
         return run_problems(path)
@@ -129,10 +138,7 @@ def part_problems(path: Path) -> list[str]:
         from experiments.evaluate import outcome_problems
 
         return outcome_problems(path)
-    try:
-        load_results(path)
-    except ValueError as error:
-        return [str(error)]
+    load_results(path)
     return []
 
 

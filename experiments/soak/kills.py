@@ -1,18 +1,18 @@
 """SIGKILL at random moments of every stage; what is resumed ends as if nothing had happened."""
 
-import os
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from experiments.presets import Preset
 from experiments.soak.check import Found, require
-from experiments.soak.toy_run import STAGES, do_stage, finish, hashes, put, start, tiny
+from experiments.soak.toy_run import STAGES, do_stage, finish, hashes, put, start
 from experiments.stage import done_stages
 from experiments.tracking import read_metrics
 
@@ -62,16 +62,17 @@ def _lines(folder: Path) -> Counter[tuple[str, int]]:
     return Counter((row["stage"], row["step"]) for row in read_metrics(folder))
 
 
-def kill_stages(folder: Path, kills: int, seed: int = 0, *, train_steps: int = 40) -> Found:
-    """Kills every stage `kills` times, each time from the same beginning, and resumes it.
+def kill_stages(
+    baseline: Baseline, kills: int, seed: int = 0, stages: Sequence[str] = tuple(STAGES)
+) -> Found:
+    """Kills each stage `kills` times, every time from the same beginning, and resumes it.
 
     Raises:
         NotHeldError: a final file, or the lines of metrics, differ from the uninterrupted run's.
     """
-    baseline = Baseline(folder, tiny(train_steps=train_steps))
     rng = np.random.default_rng(seed)
     in_time = 0
-    for stage in baseline.stages:
+    for stage in stages:
         for kill in range(kills):
             baseline.start_again(stage)
             wait = float(rng.uniform(0, baseline.seconds[stage]))
@@ -80,7 +81,7 @@ def kill_stages(folder: Path, kills: int, seed: int = 0, *, train_steps: int = 4
             code = finish(do_stage, baseline.preset, baseline.run, stage)
             require(code == 0, f"{story}: resuming ended with exit code {code}.")
             baseline.require_same(stage, story)
-    tried = kills * len(baseline.stages)
+    tried = kills * len(stages)
     return Found(tried, tried, {"killed_before_the_end": in_time})
 
 
@@ -94,40 +95,37 @@ def kill_after(seconds: float, work: Callable[..., None], *arguments: object) ->
     return alive
 
 
-def kill_within_an_epoch(folder: Path, kills: int = 3, seed: int = 0) -> Found:
-    """Kills grounding `kills` times within its first epoch; each sample counts exactly once.
+def kill_within_an_epoch(baseline: Baseline, kills: int = 3, seed: int = 0) -> Found:
+    """Kills grounding `kills` times within its first epoch; no sample counts twice.
 
     Raises:
-        NotHeldError: a sample was left out or counted twice, or the weights differ.
+        NotHeldError: a step saw other samples, one came twice, or the weights differ.
     """
-    baseline = Baseline(folder, tiny(), ("collect",))
-    seen = folder / "samples.txt"
-    plain = folder / "plain"
-    put(baseline.run, plain)
-    require(finish(ground_and_note, baseline.preset, baseline.run, seen) == 0, "It failed alone.")
+    finetune = replace(baseline.preset.ground.finetune, batch_size=1)  # fewer steps than samples
+    preset = replace(baseline.preset, ground=replace(baseline.preset.ground, finetune=finetune))
+    seen = baseline.folder / "samples.txt"
+    seen.unlink(missing_ok=True)
+    baseline.start_again("ground")
+    require(finish(ground_and_note, preset, baseline.run, seen) == 0, "It failed by itself.")
     whole, wanted = _samples(seen), hashes(baseline.run)
-    put(plain, baseline.run)
     seen.unlink()
+    baseline.start_again("ground")
     rng = np.random.default_rng(seed)
-    steps = len(whole)
     for kill in range(kills):
-        process = start(ground_and_note, baseline.preset, baseline.run, seen)
-        least = steps * (kill + 1) // (kills + 1) + int(rng.integers(3))
+        process = start(ground_and_note, preset, baseline.run, seen)
+        least = len(whole) * (kill + 1) // (kills + 1) + int(rng.integers(3))
         while process.is_alive() and len(_samples(seen)) < least:
             time.sleep(0.01)
         require(process.is_alive(), f"Grounding ended before kill {kill + 1}.")
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
-    require(finish(ground_and_note, baseline.preset, baseline.run, seen) == 0, "No resume.")
+    require(finish(ground_and_note, preset, baseline.run, seen) == 0, "It could not be resumed.")
     counted = _samples(seen)
     require(counted == whole, "Steps saw other samples than in an uninterrupted run.")
     require(hashes(baseline.run) == wanted, "Weights differ from an uninterrupted run's.")
-    epoch = [index for step in sorted(counted) for index in counted[step]]
-    size = len(set(epoch))
-    first = epoch[:size]
-    require(len(set(first)) == size, "A sample came twice within the first epoch.")
-    return Found(kills, kills, {"samples": size, "steps": steps})
+    drawn = [index for step in sorted(counted) for index in counted[step]]
+    require(len(set(drawn)) == len(drawn) == finetune.num_steps, "A sample came twice.")
+    return Found(kills, kills, {"samples": len(drawn)})
 
 
 def ground_and_note(preset: Preset, folder: Path, seen: Path) -> None:
@@ -160,13 +158,13 @@ def _samples(seen: Path) -> dict[int, list[int]]:
     return {int(words[0]): [int(word) for word in words[1:]] for words in lines if words}
 
 
-def stop_gently(folder: Path, stage: str = "ground") -> Found:
-    """Asks a stage to stop by SIGTERM; it leaves a checkpoint of that moment and can go on.
+def stop_gently(baseline: Baseline) -> Found:
+    """Asks grounding to stop by SIGTERM; it leaves a checkpoint of that moment and can go on.
 
     Raises:
         NotHeldError: it did not stop by itself, or went on to something else.
     """
-    baseline = Baseline(folder, tiny(), ("collect", stage))
+    stage = "ground"
     baseline.start_again(stage)
     process = start(do_stage_stoppably, baseline.preset, baseline.run, stage)
     while process.is_alive() and not any(baseline.run.rglob("step-00000010")):

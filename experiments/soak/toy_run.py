@@ -86,29 +86,31 @@ def processes() -> Any:
     return context
 
 
-def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
-    """A process of its own that does `work` on one thread, its words put aside."""
-    process: BaseProcess = processes().Process(target=quietly, args=(work, *arguments))
+def start(work: Callable[..., None], *arguments: object, words: Path | None = None) -> BaseProcess:
+    """A process of its own that does `work` on one thread.
+
+    Args:
+        words: file for what it says; by default that is thrown away.
+    """
+    process: BaseProcess = processes().Process(target=_alone, args=(words, work, *arguments))
     process.start()
     return process
 
 
-def quietly(work: Callable[..., None], *arguments: object) -> None:
-    """Does `work` with the words for users thrown away, and no network."""
+def _alone(words: Path | None, work: Callable[..., None], *arguments: object) -> None:
     import torch
 
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    if "KALM_SOAK_WORDS" not in os.environ:
-        os.dup2(nowhere, 2)
+    said = os.open(words or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(said, stream)
     work(*arguments)
 
 
-def finish(work: Callable[..., None], *arguments: object) -> int:
-    """The exit code of a process that did `work`."""
-    process = start(work, *arguments)
+def finish(work: Callable[..., None], *arguments: object, words: Path | None = None) -> int:
+    """The exit code of a process that did `work`; arguments as of `start`."""
+    process = start(work, *arguments, words=words)
     process.join()
     code = process.exitcode
     assert code is not None
