@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from envs.files import lock_file
+from experiments.origin import say
 from experiments.results import write_text
 
 METRICS_FILE = "metrics.jsonl"
@@ -28,6 +29,7 @@ CONFIG_FILE = "config.json"
 COMMAND_FILE = "command.txt"
 MIRROR_FILE = "wandb.json"
 LOCK_FILE = ".lock"
+MIRROR_SECONDS = 60.0  # to wait for the server of Weights & Biases
 WANDB_MODES = ("off", "offline", "online")
 SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
@@ -54,6 +56,10 @@ class WandbConfig:
     def wanted(self) -> bool:
         """Whether there is to be a mirror."""
         return self.mode != "off"
+
+
+class MirrorError(RuntimeError):
+    """Weights & Biases cannot be reached, or refuses; the metrics file is complete without it."""
 
 
 class Run:
@@ -170,8 +176,12 @@ class Run:
     def _open_mirror(self) -> "_Mirror | None":
         """The mirror if one was asked for; a new one first repeats what the file holds."""
         if self._mirror is None and self._wandb is not None and self._wandb.wanted:
-            self._mirror = _Mirror(self.folder, self._config, self._wandb)
-            self._mirror.replay(read_metrics(self.folder))
+            try:
+                self._mirror = _Mirror(self.folder, self._config, self._wandb)
+                self._mirror.replay(read_metrics(self.folder))
+            except MirrorError as error:
+                self._wandb = None
+                say(f"Goes on without a mirror: {error}")
         return self._mirror
 
     def _close_mirror(self, *, failed: bool) -> None:
@@ -273,20 +283,31 @@ class _Mirror:
         self._wandb = wandb
         # Metadata and console capture would store the command line and whatever was printed.
         settings = wandb.Settings(
-            console="off", disable_git=True, x_disable_meta=True, x_disable_stats=True, silent=True
+            console="off",
+            disable_git=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            silent=True,
+            init_timeout=MIRROR_SECONDS,
         )
-        self._run: Any = wandb.init(
-            project=options.project,
-            mode="offline" if options.mode == "offline" else None,  # else as WANDB_MODE says
-            group=options.group or None,
-            job_type=options.job_type or None,
-            tags=list(options.tags) or None,
-            name=folder.name,
-            dir=str(folder),
-            config=json.loads(mask_secrets(json.dumps(dict(config)))),
-            settings=settings,
-            reinit="create_new",
-        )
+        try:
+            self._run: Any = wandb.init(
+                project=options.project,
+                mode="offline" if options.mode == "offline" else None,  # else as WANDB_MODE says
+                group=options.group or None,
+                job_type=options.job_type or None,
+                tags=list(options.tags) or None,
+                name=folder.name,
+                dir=str(folder),
+                config=json.loads(mask_secrets(json.dumps(dict(config)))),
+                settings=settings,
+                reinit="create_new",
+            )
+        except wandb.Error as error:
+            raise MirrorError(
+                f"wandb said: {mask_secrets(str(error))} The mirror can be made later by "
+                f"`kalm report {folder} --wandb.mode online`, or use --wandb.mode offline."
+            ) from error
         self.run_id: str = self._run.id
         run_ids = [*mirrored_run_ids(folder), self.run_id]
         write_text(folder / MIRROR_FILE, json.dumps({"run_ids": run_ids}) + "\n")

@@ -43,8 +43,11 @@ SHARD_DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
-def damage_newest(baseline: Baseline) -> Found:
+def damage_newest(baseline: Baseline, only: str = "") -> Found:
     """Damages the newest checkpoint of a killed grounding, and a shard of a killed imagination.
+
+    Args:
+        only: one kind of damage; by default all in turn.
 
     Raises:
         NotHeldError: it was used, was not named, or the run ended differently.
@@ -60,6 +63,8 @@ def damage_newest(baseline: Baseline) -> Found:
         _kill_with_two(baseline, stage, place, pattern)
         put(baseline.run, killed)
         for name, harm in damages.items():
+            if only not in ("", name):
+                continue
             put(killed, baseline.run)
             newest = max((baseline.run / place).glob(pattern))
             harm(newest)
