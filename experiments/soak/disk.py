@@ -57,12 +57,10 @@ def small_disk(run: Path) -> Iterator[str]:
     content = sum(-(-p.stat().st_size // 4096) * 4096 for p in run.rglob("*") if p.is_file())
     folders = sum(1 for path in run.rglob("*") if path.is_dir())
     aside = run.with_name("aside")
+    run.mkdir(parents=True, exist_ok=True)
     put(run, aside)
     size = content + SPARE_BYTES + 4096 * (folders + 20)
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir(parents=True)
     if not _mount(run, size):
-        put(aside, run)
         yield "file size limit"
         return
     try:
