@@ -9,10 +9,11 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -183,14 +184,26 @@ def main() -> int:
             continue
         rows[name] = do(soak, name)
         _save(command, rows)
+    print(markdown(rows))
     return int(not all(rows[name]["passed"] for name in command.rows or CHECKS))
 
 
-def do(soak: Soak, name: str) -> dict[str, object]:
+def markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table of checks as a README shows it."""
+    lines = ["| check | held | minutes |", "|---|---|---|"]
+    for name in (name for name in CHECKS if name in rows):
+        row = rows[name]
+        held = f"{row['held']:,} of {row['tried']:,}" if row["passed"] else "no"
+        note = f" ({row['note']})" if row.get("note") else ""
+        lines.append(f"| {row['claim']}{note} | {held} | {row['seconds'] / 60:.1f} |")
+    return "\n".join(lines)
+
+
+def do(soak: Soak, name: str) -> dict[str, Any]:
     """The row of one check, whether it held or not."""
     say(f"{name}: {CHECKS[name].claim}")
     started = time.monotonic()
-    row: dict[str, object] = {"claim": CHECKS[name].claim, "commit": commit()}
+    row: dict[str, Any] = {"claim": CHECKS[name].claim, "commit": commit()}
     try:
         row |= {"passed": True, **asdict(CHECKS[name].do(soak))}
     except (NotHeldError, StoreError, AssertionError, OSError) as error:
@@ -202,7 +215,7 @@ def do(soak: Soak, name: str) -> dict[str, object]:
     return row
 
 
-def _earlier(command: Command) -> dict[str, dict[str, object]]:
+def _earlier(command: Command) -> dict[str, dict[str, Any]]:
     """Rows of this commit at these counts, by name."""
     if not command.results.exists():
         return {}
@@ -212,7 +225,7 @@ def _earlier(command: Command) -> dict[str, dict[str, object]]:
     return {name: row for name, row in found["rows"].items() if row["commit"] == commit()}
 
 
-def _save(command: Command, rows: dict[str, dict[str, object]]) -> None:
+def _save(command: Command, rows: dict[str, dict[str, Any]]) -> None:
     ordered = {name: rows[name] for name in CHECKS if name in rows}
     content = {
         "schema": SCHEMA_VERSION,
