@@ -65,6 +65,8 @@ def complete(
     if not is_main_process():
         for name in stage.needs:
             _wait(run.folder, name)
+    if overwrite and _is_unreadable(run.folder, stage.name):
+        _remove(run.folder, stage)
     before = _read(run.folder, stage.name)
     record = _record(run.folder, stage, before)
     if not (stage.shared or is_main_process()):
@@ -175,6 +177,15 @@ def all_stages(folder: Path) -> list[str]:
         for path in root.rglob("*.json")
         if not path.name.startswith(".")
     )
+
+
+def _is_unreadable(folder: Path, name: str) -> bool:
+    """Whether a stage's record was altered."""
+    try:
+        _read(folder, name)
+    except StoreError:
+        return True
+    return False
 
 
 def _require_whole(folder: Path, stage: Stage) -> None:

@@ -131,6 +131,21 @@ def test_a_record_from_before_files_were_named_is_kept_and_told(
     assert "1 stages are older than lists of files: write" in capsys.readouterr().out
 
 
+def test_an_altered_record_is_named_and_may_be_overwritten(folder: Path) -> None:
+    path = folder / "stages/measure.json"
+    path.write_bytes(flip(path.read_bytes()))
+    measured = Stage("measure", Settings(), ("write",), ("measure.json",))
+    with open_run(folder, "write", Settings(), "kalm write", WandbConfig()) as run:
+        with pytest.raises(StoreError, match=r"measure\.json was altered"):
+            complete(run, measured, unwanted, list)
+
+        def again() -> None:
+            put(folder / "measure.json", "2")
+
+        assert complete(run, measured, again, list, overwrite=True)
+    assert run_problems(folder) == []
+
+
 def test_shared_work_that_broke_off_goes_on_although_its_parts_are_whole(tmp_path: Path) -> None:
     with open_run(tmp_path / "run", "write", Settings(), "kalm write", WandbConfig()) as run:
         stage = Stage("ground", Settings(), (), ("model",), shared=True)
