@@ -33,6 +33,7 @@ from kalm.model import GroundedModel
 from kalm.text import decompose
 
 START_KEY, GOAL_KEY = 7_001, 7_002  # keep imagined starts and goals apart from other streams
+LEAST_SLOTS = 4  # fewer rows are multiplied by other routines, which round differently
 FINGERPRINT = "fingerprint.txt"  # of what a folder's shards were imagined from
 MODES, JUDGES, STARTS = ("planned", "direct"), ("world", "model"), ("fresh", "real")
 
@@ -123,7 +124,9 @@ class Imagination:
         hook: Project | None = None
         if self.config.plausible:
             hook = self._project
-        engine = GenerationEngine(self.model, director, self.config.generation, project=hook)
+        slots = max(self.config.generation.num_slots, LEAST_SLOTS)
+        generation = replace(self.config.generation, num_slots=slots)
+        engine = GenerationEngine(self.model, director, generation, project=hook)
         requests = (
             Request(i, director.begin(i, start := self.start(i)), start, self.stream(i))
             for i in range(first, last)

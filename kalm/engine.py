@@ -9,7 +9,7 @@ that keep states plausible while decoding are ours.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +58,6 @@ class Director(Protocol):
 
 Project = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 FINISHED = ""
-LEAST_SLOTS = 4  # fewer rows are multiplied by other routines, which round differently
 PROMPT_TOKENS = 128  # room for the words of a prompt
 
 
@@ -102,12 +101,11 @@ class GenerationEngine:
         project: plausibility hook: (slot, proposal (M, E), placed (M, P, E)) -> (M, E).
         prompt_tokens: room for the words of a prompt; longer goals are refused.
         """
-        self.model, self.director, self.project = model, director, project
-        self.config = replace(config, num_slots=max(config.num_slots, LEAST_SLOTS))
+        self.model, self.director, self.config, self.project = model, director, config, project
         self.width = model.layout.num_slots + 1
         self.prompt_tokens = prompt_tokens
         capacity = prompt_tokens + self.width * (config.max_context_steps + 1)
-        self.num_rows = self.config.num_slots * config.num_candidates
+        self.num_rows = config.num_slots * config.num_candidates
         self.decoder = SlotDecoder(model, self.num_rows, capacity)
         self.num_choices = model.spaces.num_actions
 
