@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -46,12 +47,21 @@ def run_without_network(folder: Path) -> Found:
     first, second = (rebuild_mirror(seed, WandbConfig("offline")) for _ in range(2))
     require(read_metrics(seed) == before, "Rebuilding a mirror changed the metrics.")
     require({first, second} <= set(mirrored_run_ids(seed)), "A mirror is not noted.")
-    sizes = [_num_records(seed, run_id) for run_id in (first, second)]
-    require(sizes[0] == sizes[1] >= len(before), f"Mirrors hold {sizes} of {len(before)} steps.")
+    sizes = [_num_lines(seed, run_id, len(before)) for run_id in (first, second)]
+    require(sizes == [len(before)] * 2, f"Mirrors hold {sizes} of {len(before)} steps.")
     return Found(2, 2, {"steps": len(before)})
 
 
-def _num_records(seed: Path, run_id: str) -> int:
-    """How many lines of metrics an offline mirror holds, counted by their own step's name."""
-    (file,) = seed.rglob(f"run-{run_id}.wandb")
-    return file.read_bytes().count(b"/step")
+def _num_lines(seed: Path, run_id: str, expected: int) -> int:
+    """How many lines of metrics an offline mirror holds; waits while it is being written.
+
+    Every line has one item whose key ends in "/step"; so has every stage's definition, twice.
+    """
+    stages = len({row["stage"] for row in read_metrics(seed)})
+    deadline = time.monotonic() + 30
+    while True:
+        (file,) = seed.rglob(f"run-{run_id}.wandb")
+        found = file.read_bytes().count(b"/step") - 2 * stages
+        if found >= expected or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
