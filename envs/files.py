@@ -5,6 +5,7 @@ locked by the process that writes it, so a crash leaves only that folder and the
 same target clears it. POSIX file locks are used: they end with their process.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _OWNER = ".owner"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(ValueError):
@@ -100,11 +102,24 @@ def publish(target: Path) -> Iterator[Path]:
         _refuse_existing(target)
         partial.rename(target)
         _sync(target.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, Exception) and is_disk_full(error):
+            raise StoreError(
+                f"The disk of {target} is full ({error}). Nothing was left there, and what was "
+                "published before is whole. Free some space; the same command goes on from here."
+            ) from error
         raise
     finally:
         os.close(lock)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error says that a file could not grow; some libraries say so in words alone."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    words = str(error)
+    return any(f"os error {number}" in words or os.strerror(number) in words for number in _FULL)
 
 
 def require_free_space(folder: Path, num_bytes: int) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.folders import GOAL_VECTORS
-from experiments.publish import publish
 from experiments.published import PUBLISHED
 from experiments.soak.check import Found, require
-from experiments.soak.toy_run import finish
+from experiments.soak.toy_run import finish, publish_run
 from experiments.verify import part_problems, parts
 
 GROWING = ("metrics.jsonl", "seconds.json", "config.json", "command.txt", GOAL_VECTORS)
@@ -26,7 +25,7 @@ def flip_and_cut(run: Path, flips: int, cuts: int, seed: int = 0) -> Found:
     Raises:
         NotHeldError: damage was not noticed, or its file not named.
     """
-    require(finish(publish_quietly, run) == 0, "The run could not be published.")
+    require(finish(publish_run, run) == 0, "The run could not be published.")
     require(not problems(run), f"A whole run has problems: {problems(run)[:1]}")
     files = verified_files(run)
     rng = np.random.default_rng(seed)
@@ -66,8 +65,3 @@ def verified_files(run: Path) -> list[Path]:
     ]
     require(run / PUBLISHED in found, "The run was not published.")
     return found
-
-
-def publish_quietly(run: Path) -> None:
-    """Writes results, table, figure and page of a run."""
-    publish(run)

@@ -12,6 +12,7 @@ from envs.manifest import CARD, MANIFEST, MARKER, marker_text
 from envs.sealed import SEAL, sealed
 from experiments.cli import main
 from experiments.soak.check import Found, NotHeldError, require
+from experiments.soak.toy_run import finish, publish_run
 
 OPTIONS = (
     "--collect.num-rollouts",
@@ -48,6 +49,7 @@ def fuzz(run: Path, folder: Path, examples: int) -> Found:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    require(finish(publish_run, run) == 0, "The run could not be published.")
     tried = _fuzz_settings(folder / "run", examples)
     for name, break_it in FILES.items():
         tried += _fuzz_file(run, folder / "copy", name, break_it, examples)

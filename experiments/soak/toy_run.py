@@ -20,6 +20,7 @@ from experiments.folders import open_run
 from experiments.ground import ground_stage
 from experiments.imagine import imagine_stage
 from experiments.presets import Preset, toy
+from experiments.publish import publish
 from experiments.tracking import WandbConfig
 from experiments.train import train_stage
 from experiments.verbs import StageFunction
@@ -78,6 +79,11 @@ def do_stage(preset: Preset, folder: Path, stage: str) -> None:
     """Does one stage of `preset` in `folder`, as the pipeline would."""
     with open_run(folder, "run", preset, COMMAND, WandbConfig()) as run:
         STAGES[stage](run, getattr(preset, stage), COMMAND, overwrite=False)
+
+
+def publish_run(folder: Path) -> None:
+    """Writes results, table, figure and page of a run."""
+    publish(folder)
 
 
 def processes() -> Any:
