@@ -15,7 +15,7 @@ from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
 from experiments.stage import all_stages, foreign_files, names_no_files, record_problems
-from experiments.tracking import COMMAND_FILE, CONFIG_FILE, SECONDS_FILE, read_metrics
+from experiments.tracking import CONFIG_FILE, SECONDS_FILE, read_commands, read_metrics
 
 MARKERS = {
     "manifest.json": "store",
@@ -94,8 +94,8 @@ def _unreadable(folder: Path) -> list[str]:
             problems += whole_json(folder / name)
     try:
         read_metrics(folder)
-        (folder / COMMAND_FILE).read_text("utf-8")
-    except (ValueError, FileNotFoundError) as error:
+        read_commands(folder)
+    except ValueError as error:
         problems.append(str(error))
     return problems
 

@@ -130,10 +130,14 @@ def _train(
 ) -> None:
     """All steps that are left, or those until the process is asked to stop."""
     config = run.config
+    largest_norm = 0.0  # since the last line: a spike between two lines must not go unseen
     for step in range(run.step, config.num_steps):
         last = step + 1 == config.num_steps
         metrics = run.train_step(step, on_samples)
-        told = metrics if last or (step + 1) % config.log_steps == 0 else {}
+        largest_norm = max(largest_norm, metrics["gradient_norm"])
+        told: Metrics = {}
+        if last or (step + 1) % config.log_steps == 0:
+            told, largest_norm = metrics | {"largest_gradient_norm": largest_norm}, 0.0
         if validation is not None and (last or (step + 1) % config.validate_steps == 0):
             told = told | run.validate(step + 1, validation)
         if told:
