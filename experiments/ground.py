@@ -24,11 +24,11 @@ from experiments.folders import (
     real_data,
     whole_json,
 )
-from experiments.joined_metrics import JoinedMetrics
 from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.stage_metrics import StageMetrics
 from experiments.tracking import Run
 from experiments.verbs import StageCommand, start_verb
 from kalm.finetune import FinetuneConfig
@@ -235,7 +235,6 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
         )
 
     config = replace(settings.finetune, seed=settings.seed)
-    logged = JoinedMetrics(run, "ground")
     with progress("grounding", config.num_steps, "steps") as advance:
         finetune(
             model,
@@ -244,11 +243,10 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
             config,
             run.folder / GROUNDING,
             base_model=str(_base_path(run.folder, settings)),
-            on_metrics=logged,
+            on_metrics=StageMetrics(run, "ground"),
             on_samples=lambda step, indices: advance(step + 1),
             on_message=say,
         )
-    logged.flush()
 
 
 def split(episodes: list[Episode], validation: int) -> tuple[list[Episode], list[Episode]]:
