@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import tyro
 
@@ -13,6 +12,7 @@ from experiments.bench_machine import IDLE_CORES, OtherLoad, load_average, machi
 from experiments.bench_measure import BenchRow, UnequalWorkError
 from experiments.bench_report import (
     BenchReport,
+    Curve,
     load_report,
     markdown,
     notes,
@@ -100,7 +100,7 @@ def run_stages(
         report = replace(
             report,
             rows=(*report.rows, *rows),
-            curves={**report.curves, **curves},
+            curves=(*report.curves, *curves),
             seconds_per_stage={**report.seconds_per_stage, stage: round(seconds, 1)},
         )
         say(f"{stage}: measured in {clock(seconds)}")
@@ -115,18 +115,21 @@ def run_stages(
     return replace(report, load={"average_before": average, "other_cores": busy}, idle=idle), whole
 
 
-def _run_stage(stage: str, size: str) -> tuple[list[BenchRow], dict[str, Any], bool]:
+def _run_stage(stage: str, size: str) -> tuple[list[BenchRow], list[Curve], bool]:
     """Rows and curves of a stage; False where its ways did not do equal work."""
     module = import_module({**STAGES, **ALONE}[stage])
     rows: list[BenchRow] = []
+    curves: list[Curve] = []
     try:
-        for row in module.rows(module.SIZES[size]):
-            rows.append(row)
-            say(f"{stage}: {row.name or stage}: done")
+        for found in module.rows(module.SIZES[size]):
+            if isinstance(found, Curve):
+                curves.append(found)
+            else:
+                rows.append(found)
+                say(f"{stage}: {found.name}: done")
     except UnequalWorkError as error:
         say(f"error: {stage}: {error}")
-        return rows, {}, False
-    curves = getattr(module, "curves", dict)()
+        return rows, curves, False
     return rows, curves, True
 
 

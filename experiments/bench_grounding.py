@@ -6,6 +6,7 @@ length, with the fused AdamW; TRL without gradient checkpointing, which would on
 
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +206,7 @@ class _Text:
         return _done(size.batch * size.updates, steps, output.metrics["train_runtime"])
 
     def _settings(self, folder: str) -> Any:
+        warnings.simplefilter("ignore", FutureWarning)  # about a setting's name
         return self._trl.SFTConfig(
             output_dir=folder,
             dataset_text_field="text",

@@ -48,6 +48,11 @@ class Size:
     longest: int  # steps of one of them
     repeats: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Width and layers of the backbone."""
+        return self.hidden, self.layers
+
 
 SIZES = {
     "tiny": Size(32, 1, 2, 2, 5, 3, 1),
@@ -101,13 +106,23 @@ def rows(size: Size) -> Iterator[BenchRow]:
     yield _refill(size)
 
 
-def make_engine(
-    size: Size, positions: str, episodes: Sequence[Episode], lengths: Sequence[int]
+def imagining_engine(
+    shape: tuple[int, int],
+    positions: str,
+    episodes: Sequence[Episode],
+    lengths: Sequence[int],
+    num_slots: int,
 ) -> GenerationEngine:
-    """The product's engine with the paper's single candidate a step."""
-    model = grounded(size.hidden, size.layers, positions, episodes).eval()
+    """The product's engine with the paper's single candidate a step.
+
+    Args:
+        shape: width and layers of the backbone.
+        episodes: real rollouts that numbers are scaled by.
+        lengths: steps of every rollout that is to be imagined.
+    """
+    model = grounded(*shape, positions, episodes).eval()
     model.backbone.to(torch.bfloat16)
-    config = GenerationConfig(num_slots=size.batch, max_steps=max(lengths))
+    config = GenerationConfig(num_slots=num_slots, max_steps=max(lengths))
     return GenerationEngine(model, Lengths(lengths), config)
 
 
@@ -131,7 +146,8 @@ class _Ours:
 
     def __init__(self, size: Size, positions: str, episodes: Sequence[Episode]) -> None:
         self._size, self._episodes = size, episodes
-        self._engine = make_engine(size, positions, episodes, [size.steps] * size.batch)
+        lengths = [size.steps] * size.batch
+        self._engine = imagining_engine(size.shape, positions, episodes, lengths, size.batch)
         words = [self._engine.model.prompt(generation_prompt(e.goal)) for e in episodes]
         self._slots = self._engine.model.layout.num_slots
         self._prompt = max(map(len, words)) + self._slots
@@ -195,7 +211,8 @@ def _refill(size: Size) -> BenchRow:
         least_ratio=LEAST_REFILL,
     )
     episodes = rollouts(size.refilled, size.longest)
-    engine = make_engine(size, "entity", episodes, [len(episode) for episode in episodes])
+    lengths = [len(episode) for episode in episodes]
+    engine = imagining_engine(size.shape, "entity", episodes, lengths, size.batch)
 
     def refilled() -> Done:
         return _steps(list(engine.imagine(requests_for(episodes, size.refilled))))

@@ -33,6 +33,7 @@ BATCH = 256
 LEAST_RATIO = {"bc": 1.5, "cql": 1.2}
 LEAST_SHARE = 0.9
 LEAST_MEMORY_RATIO = 15.0
+SEED = 0
 READY_BATCHES = 16  # that the limit goes through again and again
 
 
@@ -99,7 +100,7 @@ def _updates(algorithm: str, size: Size) -> BenchRow:
     )
     flat = _flat(size.rollouts)
     ways = {
-        OURS: lambda: _train(flat, algorithm, size.updates),
+        OURS: lambda: train(flat, algorithm, size.updates),
         LIMIT: _Limit(flat, algorithm, size.updates).run,
         PEER: _Stock(flat, algorithm, size.updates).run,
     }
@@ -116,7 +117,7 @@ def flat_of(episodes: Sequence[Episode]) -> FlatEpisodes:
     return flatten(episodes, Layout.of(episodes[0]), len(episodes), sum(map(len, episodes)))
 
 
-def _train(flat: FlatEpisodes, algorithm: str, updates: int) -> Done:
+def train(flat: FlatEpisodes, algorithm: str, updates: int, device: str = "cpu") -> Done:
     """The product's own training; its clock starts after set-up."""
     found: dict[str, float] = {}
     train_agent(
@@ -129,6 +130,7 @@ def _train(flat: FlatEpisodes, algorithm: str, updates: int) -> Done:
         batch_size=BATCH,
         on_metrics=lambda step, metrics: found.update(metrics),
         log_every_steps=updates,
+        device=device,
     )
     return _done(updates, updates / found["updates_per_second"], found["loss"])
 
@@ -141,17 +143,28 @@ class _Limit:
     """Updates on batches that lie ready."""
 
     def __init__(self, flat: FlatEpisodes, algorithm: str, updates: int) -> None:
-        buffer = buffer_of(flat)
-        self._learner = learner_of(buffer, algorithm)
+        self._learner, self._batches = ready_batches(buffer_of(flat), algorithm)
         self._updates = updates
-        self._batches = [self._learner._batch(buffer, step) for step in range(1, READY_BATCHES + 1)]
 
     def run(self) -> Done:
         """As many updates as the others."""
         update = self._learner.implementation.update
         for step in range(1, self._updates + 1):
-            update(self._batches[step % READY_BATCHES], step)
+            update(self._batches[step % len(self._batches)], step)
         return Done(self._updates, equal={"updates": self._updates})
+
+
+def ready_batches(
+    buffer: MixingBuffer, algorithm: str, device: str = "cpu"
+) -> tuple[Learner, list[Any]]:
+    """A fresh learner and the first batches that it would see, on its device."""
+    spaces = world().spaces
+    assert spaces.num_actions is not None
+    width = buffer.transitions(1).inputs.shape[1]
+    learner = Learner(
+        algorithm, "discrete", AlgorithmConfig(), width, spaces.num_actions, SEED, device
+    )
+    return learner, [learner._batch(buffer, step) for step in range(1, READY_BATCHES + 1)]
 
 
 def buffer_of(flat: FlatEpisodes) -> MixingBuffer:
@@ -159,14 +172,6 @@ def buffer_of(flat: FlatEpisodes) -> MixingBuffer:
     goals = EncodedGoals.of(RandomVectors(), flat.goals)
     scales = Normalizer.of(flat, goals.vectors)
     return MixingBuffer(flat, None, goals, scales, batch_size=BATCH)
-
-
-def learner_of(buffer: MixingBuffer, algorithm: str) -> Learner:
-    """A fresh learner for batches of `buffer`."""
-    spaces = world().spaces
-    assert spaces.num_actions is not None
-    width = buffer.transitions(1).inputs.shape[1]
-    return Learner(algorithm, "discrete", AlgorithmConfig(), width, spaces.num_actions, seed=0)
 
 
 class _Stock:

@@ -29,6 +29,15 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """How the cost of a stage grows with its work."""
+
+    stage: str
+    unit: str  # of work, such as "rollouts"
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """What `kalm bench` measured."""
 
@@ -40,7 +49,7 @@ class BenchReport:
     idle: bool  # nothing else ran to speak of
     versions: Mapping[str, str]
     rows: tuple[BenchRow, ...] = ()
-    curves: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)  # growth, by stage
+    curves: tuple[Curve, ...] = ()
     seconds_per_stage: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -65,10 +74,10 @@ def load_report(path: Path) -> BenchReport:
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
         raise ValueError(f"Expected a benchmark of schema {SCHEMA} in `{path}`. Measure again.")
     content["rows"] = tuple(_row(row) for row in content["rows"])
-    content["curves"] = {
-        stage: tuple(Point(**point) for point in points)
-        for stage, points in content["curves"].items()
-    }
+    content["curves"] = tuple(
+        Curve(curve["stage"], curve["unit"], tuple(Point(**point) for point in curve["points"]))
+        for curve in content["curves"]
+    )
     return BenchReport(**content)
 
 
