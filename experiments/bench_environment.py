@@ -6,7 +6,7 @@ that other processes matter less; batches by the clock, since that is what threa
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gymnasium
 import mujoco
@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.clevr.environment import ClevrRobotEnv
 from envs.clevr.physics import ClevrSimulator
-from envs.clevr.predicates import NUM_BALLS, PUSHES
+from envs.clevr.predicates import NUM_BALLS, PUSHES, Direction
 from envs.clevr.vector_environment import ClevrRobotVectorEnv
 from experiments.bench_measure import LIMIT, OURS, PEER, BenchRow, Done, Plan, constant, measure
 from experiments.doctor import available_cores
@@ -78,14 +78,16 @@ def _with_resets(size: Size) -> BenchRow:
 
 
 class _Single:
-    """Random pushes towards a goal that nobody reaches by chance: balls in a line."""
+    """Random pushes towards a goal that cannot be reached: a ball behind itself."""
 
     def __init__(self, steps: int, horizon_steps: int) -> None:
         self._environment: ClevrRobotEnv = gymnasium.make(
-            "kalm/ClevrRobot-v0", level="hard", horizon_steps=horizon_steps
+            "kalm/ClevrRobot-v0", horizon_steps=horizon_steps
         ).unwrapped
-        goals = self._environment.tables.goals
-        self._options = {"goal": next(goal for goal in goals if goal.kind == "line")}
+        goal = self._environment.tables.goals[0]
+        kind, source, _, _, *unused = goal.spec
+        never = (kind, source, source, int(Direction.BEHIND), *unused)
+        self._options = {"goal": replace(goal, spec=never)}
         self._actions = np.random.default_rng(SEED).integers(NUM_ACTIONS, size=steps)
 
     def run(self) -> Done:

@@ -7,7 +7,7 @@ size that only shows that it runs.
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,11 +270,11 @@ def _offline(algorithm: str, size: Size, device: str) -> BenchRow:
         _wait(device)
         bare.append(10 * size.updates / (time.perf_counter() - began))
     plan = Plan("GPU offline RL", algorithm, "updates/s", limit="the update alone")
-    return row_of(plan, {OURS: ours[1:], LIMIT: bare[1:]}, _buffer_note(flat.lengths))
+    return row_of(plan, {OURS: ours[1:], LIMIT: bare[1:]}, _buffer_note(int(flat.lengths.sum())))
 
 
-def _buffer_note(lengths: Sequence[int]) -> str:
-    return f"batches are gathered on the CPU, from {sum(lengths):,} steps"
+def _buffer_note(steps: int) -> str:
+    return f"batches are gathered on the CPU, from {steps:,} steps"
 
 
 def _forget_peak() -> None:
