@@ -1,7 +1,8 @@
 """Imagination against a language model that writes rollouts as text, and against the bare backbone.
 
-Both sides decode as many rollouts of as many steps at once with the same backbone in bfloat16 and a
-key-value cache; the peer takes the likeliest token, which is the cheapest way, and needs no judge.
+Both sides decode rollouts of the same lengths, those of real ones, with the same backbone in
+bfloat16 and a key-value cache, as many at once. The peer takes the likeliest token, which is the
+cheapest way; its batches run until their longest rollout is written, while our slots are refilled.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from experiments.bench_measure import (
 from experiments.bench_models import backbone, grounded, prompt_text, tokenizer, tokens_per_step
 from experiments.bench_rollouts import rollouts
 from kalm.engine import FINISHED, GenerationConfig, GenerationEngine, Request
+from kalm.pretrained import decode_quickly
 from kalm.prompts import generation_prompt
 from kalm.tokenizer import encode_all
 
@@ -43,9 +45,10 @@ class Size:
     hidden: int  # width of the backbone
     layers: int
     batch: int  # rollouts imagined together
-    steps: int  # of each
-    refilled: int  # rollouts of different lengths, for slot refill
+    rollouts: int  # a multiple of `batch`
     longest: int  # steps of one of them
+    steps: int  # of every rollout, in the comparison with the limit
+    refilled: int  # rollouts of the comparison of slot refill
     repeats: int
 
     @property
@@ -55,9 +58,9 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(32, 1, 2, 2, 5, 3, 1),
-    "quick": Size(256, 6, 64, 4, 192, 20, 3),
-    "full": Size(256, 6, 64, 10, 512, 50, 7),
+    "tiny": Size(32, 1, 2, 4, 2, 2, 5, 1),
+    "quick": Size(256, 6, 24, 48, 10, 8, 96, 3),
+    "full": Size(256, 6, 64, 128, 50, 10, 512, 5),
 }
 
 
@@ -84,26 +87,37 @@ class Lengths:
 
 
 def rows(size: Size) -> Iterator[BenchRow]:
-    """One position an entity, one a state, and refilled slots against static batches."""
-    episodes = rollouts(size.batch)
+    """Against text, against the limit, and refilled slots against static batches."""
+    yield from _against_text(size)
+    for positions in LEAST_RATIO:
+        plan = Plan(
+            "imagination",
+            f"one position per {positions}, {size.batch} rollouts of {size.steps} steps",
+            "steps/s",
+            limit="bare cached decoding",
+            least_share=LEAST_SHARE,
+        )
+        full = _Ours(size, positions, rollouts(size.batch), [size.steps] * size.batch)
+        yield measure(plan, {OURS: full.run, LIMIT: full.bare}, size.repeats, warmups=1)
+    yield _refill(size)
+
+
+def _against_text(size: Size) -> Iterator[BenchRow]:
+    episodes = rollouts(size.rollouts, size.longest)
+    lengths = [len(episode) for episode in episodes]
     ways: dict[str, Way] = {PEER: _Text(size, episodes).run}
     for positions in LEAST_RATIO:
-        ours = _Ours(size, positions, episodes)
-        ways |= {f"{OURS} {positions}": ours.run, f"{LIMIT} {positions}": ours.bare}
+        ways[f"{OURS} {positions}"] = _Ours(size, positions, episodes, lengths).run
     figures = interleaved(ways, size.repeats)
     for positions, least in LEAST_RATIO.items():
         plan = Plan(
             "imagination",
-            f"one position per {positions}, {size.batch} at once",
+            f"one position per {positions}, lengths as in the data",
             "steps/s",
             peer="transformers generate, text",
-            limit="bare cached decoding",
             least_ratio=least,
-            least_share=LEAST_SHARE,
         )
-        mine = {name: figures[f"{name} {positions}"] for name in (OURS, LIMIT)}
-        yield row_of(plan, {**mine, PEER: figures[PEER]})
-    yield _refill(size)
+        yield row_of(plan, {OURS: figures[f"{OURS} {positions}"], PEER: figures[PEER]})
 
 
 def imagining_engine(
@@ -121,7 +135,7 @@ def imagining_engine(
         lengths: steps of every rollout that is to be imagined.
     """
     model = grounded(*shape, positions, episodes).eval()
-    model.backbone.to(torch.bfloat16)
+    decode_quickly(model.backbone)
     config = GenerationConfig(num_slots=num_slots, max_steps=max(lengths))
     return GenerationEngine(model, Lengths(lengths), config)
 
@@ -144,27 +158,26 @@ def _steps(requests: Sequence[Request]) -> Done:
 class _Ours:
     """The engine, and its backbone alone on as many positions."""
 
-    def __init__(self, size: Size, positions: str, episodes: Sequence[Episode]) -> None:
-        self._size, self._episodes = size, episodes
-        lengths = [size.steps] * size.batch
+    def __init__(
+        self, size: Size, positions: str, episodes: Sequence[Episode], lengths: Sequence[int]
+    ) -> None:
+        self._size, self._episodes, self._lengths = size, episodes, lengths
         self._engine = imagining_engine(size.shape, positions, episodes, lengths, size.batch)
-        words = [self._engine.model.prompt(generation_prompt(e.goal)) for e in episodes]
-        self._slots = self._engine.model.layout.num_slots
-        self._prompt = max(map(len, words)) + self._slots
 
     def run(self) -> Done:
-        """One batch of rollouts."""
-        return _steps(list(self._engine.imagine(requests_for(self._episodes, self._size.batch))))
+        """All rollouts."""
+        return _steps(list(self._engine.imagine(requests_for(self._episodes, len(self._lengths)))))
 
     @torch.inference_mode()
     def bare(self) -> Done:
-        """Prompt and positions through the backbone's decoder, with `transformers`' own cache."""
-        size, decoder = self._size, self._engine.model.decoder()
-        shape = (size.batch, self._prompt, size.hidden)
-        dense = torch.randn(shape, dtype=self._engine.model.dtype)
-        cache = DynamicCache()
+        """One batch of prompts and positions through the decoder with `transformers`' own cache."""
+        size, model = self._size, self._engine.model
+        words = [len(model.prompt(generation_prompt(each.goal))) for each in self._episodes]
+        shape = (size.batch, max(words) + model.layout.num_slots, size.hidden)
+        dense = torch.randn(shape, dtype=model.dtype)
+        decoder, cache = model.decoder(), DynamicCache()
         decoder(inputs_embeds=dense, past_key_values=cache, use_cache=True)
-        for _ in range(size.steps * (self._slots + 1)):
+        for _ in range(size.steps * (model.layout.num_slots + 1)):
             decoder(inputs_embeds=dense[:, :1], past_key_values=cache, use_cache=True)
         return Done(size.batch * size.steps)
 
@@ -173,33 +186,34 @@ class _Text:
     """`transformers` writing rollouts as text, a batch at a time."""
 
     def __init__(self, size: Size, episodes: Sequence[Episode]) -> None:
-        self._size = size
+        self._size, self._episodes = size, episodes
         self._model: Any = backbone(size.hidden, size.layers).to(torch.bfloat16).eval()
-        self._new = round(size.steps * tokens_per_step(episodes))
-        prompts = encode_all(tokenizer(), [prompt_text(episode) for episode in episodes])
-        longest, pad = max(map(len, prompts)), tokenizer().pad_token_id
-        rows = [[pad] * (longest - len(ids)) + ids for ids in prompts]
-        self._tokens = torch.tensor(rows)
-        self._mask = (torch.arange(longest) >= longest - _lengths(prompts)[:, None]).long()
+        self._tokens_per_step = tokens_per_step(episodes)
 
-    @torch.inference_mode()
     def run(self) -> Done:
-        """As many tokens as the rollouts take, none of them the last."""
-        written = self._model.generate(
-            self._tokens,
-            attention_mask=self._mask,
-            max_new_tokens=self._new,
-            min_new_tokens=self._new,
-            do_sample=False,
-        )
-        assert written.shape[1] == self._tokens.shape[1] + self._new
-        steps = float(self._size.batch * self._size.steps)
-        same = {"rollouts": float(self._size.batch), "environment steps": steps}
+        """All rollouts, in batches."""
+        size = self._size
+        for first in range(0, size.rollouts, size.batch):
+            self._write(self._episodes[first : first + size.batch])
+        steps = float(sum(map(len, self._episodes)))
+        same = {"rollouts": float(size.rollouts), "environment steps": steps}
         return Done(steps, equal=same)
 
-
-def _lengths(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    return torch.tensor([len(row) for row in rows])
+    @torch.inference_mode()
+    def _write(self, episodes: Sequence[Episode]) -> None:
+        """As many tokens as the longest rollout of a batch takes."""
+        prompts = encode_all(tokenizer(), [prompt_text(episode) for episode in episodes])
+        longest, pad = max(map(len, prompts)), tokenizer().pad_token_id
+        tokens = torch.tensor([[pad] * (longest - len(ids)) + ids for ids in prompts])
+        new = round(max(map(len, episodes)) * self._tokens_per_step)
+        written = self._model.generate(
+            tokens,
+            attention_mask=(tokens != pad).long(),
+            max_new_tokens=new,
+            min_new_tokens=new,
+            do_sample=False,
+        )
+        assert written.shape[1] == longest + new
 
 
 def _refill(size: Size) -> BenchRow:
