@@ -61,9 +61,11 @@ class RandomVectors:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors (N, V) float32."""
-        keys = [int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) for text in texts]
-        rows = [np.random.default_rng(key).normal(size=self.dim) for key in keys]
-        return np.array(rows, np.float32).reshape(-1, self.dim)
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            key = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+            vector[:] = np.random.default_rng(key).normal(size=self.dim)
+        return vectors
 
 
 def rows(size: Size) -> Iterator[BenchRow]:
