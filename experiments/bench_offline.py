@@ -4,6 +4,7 @@ Goal vectors are random: neither speed nor memory depends on what they hold.
 """
 
 import contextlib
+import ctypes
 import gc
 import hashlib
 import io
@@ -252,16 +253,17 @@ def _resident(build: Callable[[FlatEpisodes], Any], count: int) -> Done:
 
 def _growth(build: Callable[[FlatEpisodes], Any], count: int) -> float:
     build(random_rollouts(8))  # everything is imported and warm
-    gc.collect()
     before = _resident_bytes()
     built = build(random_rollouts(count))
-    gc.collect()
     grown = _resident_bytes() - before
     assert built is not None
     return grown
 
 
 def _resident_bytes() -> float:
+    """Memory of this process once what is free has gone back to the system."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
 
