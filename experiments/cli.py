@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": ("experiments.evaluate", "success of every agent on every level of goals"),
     "report": ("experiments.publish", "HTML page, figure and table of a run"),
     "compare": ("experiments.compare", "runs side by side, with paired differences"),
+    "bench": ("experiments.bench", "speed of every stage, side by side with what people use today"),
     "verify": ("experiments.verify", "check every byte of stores, models and runs"),
     "repair": ("experiments.repair", "keep what is whole of a damaged store"),
     "doctor": ("experiments.doctor", "is this machine ready, and what to do if not"),

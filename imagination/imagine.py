@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from envs.card import Card
 from envs.episode import Episode, Scalar
@@ -30,6 +29,7 @@ from imagination.directors import ModelDirector, Plan, WorldDirector, make_plans
 from imagination.goals import goals_to_imagine, refused_goals, spread
 from kalm.engine import GenerationConfig, GenerationEngine, Project, Request
 from kalm.model import GroundedModel
+from kalm.pretrained import decode_quickly
 from kalm.text import decompose
 
 START_KEY, GOAL_KEY = 7_001, 7_002  # keep imagined starts and goals apart from other streams
@@ -223,7 +223,7 @@ def prepare(
         goals: to imagine; None takes those of the protocol.
     """
     if config.bf16:
-        model.backbone.to(torch.bfloat16)
+        decode_quickly(model.backbone)
     pool = goals_to_imagine(world, config.protocol, seed=config.seed) if goals is None else goals
     refused = refused_goals(world, model, pool)
     pool = [goal for goal in pool if goal.text not in refused]

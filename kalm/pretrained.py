@@ -112,6 +112,16 @@ def train_quickly(backbone: Any) -> None:
         bare.set_attn_implementation("eager")
 
 
+def decode_quickly(backbone: Any) -> None:
+    """Makes `backbone` decode in the quickest way on its device, in bfloat16.
+
+    On a CPU that is with plain attention: position by position, the fused one takes twice as long
+    in bfloat16.
+    """
+    backbone.to(torch.bfloat16)
+    train_quickly(backbone)
+
+
 def is_adapted(backbone: Any) -> bool:
     """Whether `backbone` carries peft adapters."""
     return hasattr(backbone, "peft_config")
