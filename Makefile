@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: setup test check demo clean
+.PHONY: setup test check soak demo clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,6 +34,10 @@ test: setup
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
 
 check: test
+
+# Kills, flipped bits, full disks and the like at their full counts: hours.
+soak: setup
+	$(BIN)/python -m experiments.soak
 
 demo: setup
 	$(BIN)/kalm run demo

@@ -5,16 +5,19 @@ locked by the process that writes it, so a crash leaves only that folder and the
 same target clears it. POSIX file locks are used: they end with their process.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _OWNER = ".owner"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(ValueError):
@@ -23,6 +26,22 @@ class StoreError(ValueError):
 
 class FolderTaken(StoreError):  # noqa: N818 -- reads as the sentence that it is
     """The folder exists already, or another process is writing it."""
+
+
+@contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Tells of a file whose content has another form than it should, wherever that shows inside.
+
+    Raises:
+        StoreError: it has; names `path`.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} does not have the form that it should ({type(error).__name__}: {error}). "
+            "Restore it from a copy, or make it again."
+        ) from error
 
 
 def sha256_file(path: Path) -> str:
@@ -34,6 +53,31 @@ def sha256_file(path: Path) -> str:
 def partial_folder(target: Path) -> Path:
     """The temporary folder in which `target` is written."""
     return target.parent / f".{target.name}.partial"
+
+
+def lock_file(path: Path, place: Path, *, shared: bool = False) -> int:
+    """An open descriptor that holds the lock file `path` until it is closed or the process ends.
+
+    Args:
+        place: what the lock stands for, named in the error.
+        shared: others may hold it too, but nobody alone.
+
+    Raises:
+        FolderTaken: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
+        os.close(descriptor)
+        raise FolderTaken(
+            f"{place} is in use by {owner}. Wait for it, or choose another folder."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    return descriptor
 
 
 @contextmanager
@@ -58,11 +102,24 @@ def publish(target: Path) -> Iterator[Path]:
         _refuse_existing(target)
         partial.rename(target)
         _sync(target.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, Exception) and is_disk_full(error):
+            raise StoreError(
+                f"The disk of {target} is full ({error}). Nothing was left there, and what was "
+                "published before is whole. Free some space; the same command goes on from here."
+            ) from error
         raise
     finally:
         os.close(lock)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error says that a file could not grow; some libraries say so in words alone."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    words = str(error)
+    return any(f"os error {number}" in words or os.strerror(number) in words for number in _FULL)
 
 
 def require_free_space(folder: Path, num_bytes: int) -> None:

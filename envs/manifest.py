@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.columns import Layout
-from envs.files import StoreError, sha256_file
+from envs.files import StoreError, sha256_file, well_formed
 
 SCHEMA_VERSION = 1
 CARD, MANIFEST, MARKER = "card.json", "manifest.json", "COMPLETE"
@@ -96,7 +96,8 @@ def problems_of_marker(folder: Path) -> list[str]:
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a store whose marker is right."""
-    return Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
+    with well_formed(folder / MANIFEST):
+        return Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
 
 
 def problem_of_size(path: Path, shard: Shard) -> str:

@@ -29,6 +29,7 @@ def export_minari(
     episodes: Sequence[Episode],
     card: Card,
     num_actions: int | None = None,
+    data_format: str = "hdf5",
 ) -> Path:
     """The folder of a new Minari data set; goal, level, source and provenance are its metadata.
 
@@ -36,6 +37,7 @@ def export_minari(
         root: folder of all Minari data sets, as in MINARI_DATASETS_PATH.
         dataset_id: such as "kalm/toy/behaviour-v0".
         num_actions: of discrete actions; None where actions are continuous or text.
+        data_format: of Minari, such as "hdf5" or "arrow".
 
     Raises:
         StoreError: the data set exists already, there are no episodes, or Minari is missing.
@@ -57,6 +59,7 @@ def export_minari(
             ],
             observation_space=spaces["observations"],
             action_space=spaces["actions"],
+            data_format=data_format,
             author=card.author or None,
             description=f"{card.environment} {card.environment_version}. {card.note}".strip(),
         )

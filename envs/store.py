@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from envs.card import Card, package_versions, require_world
 from envs.columns import Layout
 from envs.episode import Episode
-from envs.files import StoreError, publish, require_free_space, sha256_file
+from envs.files import StoreError, publish, require_free_space, sha256_file, well_formed
 from envs.flat import FlatEpisodes, cached_flat, flatten
 from envs.manifest import (
     CARD,
@@ -142,7 +142,8 @@ class EpisodeStore:
         if problems := problems_of_marker(self.folder):
             raise StoreError(problems[0])
         self.manifest = read_manifest(self.folder)
-        self.card = Card.from_json((self.folder / CARD).read_text("utf-8"))
+        with well_formed(self.folder / CARD):
+            self.card = Card.from_json((self.folder / CARD).read_text("utf-8"))
         for shard in self.manifest.shards:
             if problem := problem_of_size(self.folder / shard.file, shard):
                 raise StoreError(problem)

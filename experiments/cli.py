@@ -6,9 +6,11 @@ cause ends in one clear message and exit code 2; KALM_TRACEBACK=1 shows where it
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
+from envs.stopping import Stopped, end_on_sigterm
 from experiments.names import require_known
 
 VERBS = {
@@ -20,7 +22,9 @@ VERBS = {
     "evaluate": ("experiments.evaluate", "success of every agent on every level of goals"),
     "report": ("experiments.publish", "HTML page, figure and table of a run"),
     "compare": ("experiments.compare", "runs side by side, with paired differences"),
+    "bench": ("experiments.bench", "speed of every stage, side by side with what people use today"),
     "verify": ("experiments.verify", "check every byte of stores, models and runs"),
+    "repair": ("experiments.repair", "keep what is whole of a damaged store"),
     "doctor": ("experiments.doctor", "is this machine ready, and what to do if not"),
 }
 
@@ -32,10 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return 0 if words else 2
+    end_on_sigterm()
     try:
         require_known("verb", words[0], VERBS)
         module = importlib.import_module(VERBS[words[0]][0])
         code: int = module.main(words[1:])
+    except Stopped:
+        print("Stopped as asked. The same command goes on from here.", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         return 130

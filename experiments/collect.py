@@ -141,15 +141,9 @@ def _write(run: Run, name: str, episodes: Iterator[Episode], card: Card, expecte
             counts["steps"] += len(episode)
             counts["successes"] += episode.success
             yield episode
+        run.rewind(name, -1)  # logged before they are published: a crash in between loses neither
+        rollouts, steps = counts["rollouts"], counts["steps"]
+        share = counts["successes"] / max(rollouts, 1)
+        run.log(name, 0, {"rollouts": rollouts, "steps": steps, "success_share": share})
 
     write_store(run.folder / name, counted(), card, expected_episodes=expected)
-    run.rewind(name, -1)
-    run.log(
-        name,
-        0,
-        {
-            "rollouts": counts["rollouts"],
-            "steps": counts["steps"],
-            "success_share": counts["successes"] / counts["rollouts"],
-        },
-    )

@@ -47,10 +47,25 @@ def fidelity_file(protocol: str) -> str:
     return f"evaluation/fidelity-{protocol}.json"
 
 
-def open_run(folder: Path, verb: str, settings: Any, command: str, wandb: WandbConfig) -> Run:
-    """The run folder, with this verb's resolved settings and command added to what it holds."""
+def open_run(
+    folder: Path,
+    verb: str,
+    settings: Any,
+    command: str,
+    wandb: WandbConfig,
+    *,
+    shared: bool = False,
+) -> Run:
+    """The run folder, with this verb's resolved settings and command added to what it holds.
+
+    Args:
+        shared: other processes may work in it at the same time.
+
+    Raises:
+        FolderTaken: another process works in it.
+    """
     content = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
-    return Run(folder, {verb: content}, command, wandb)
+    return Run(folder, {verb: content}, command, wandb, shared=shared)
 
 
 @lru_cache(maxsize=4)

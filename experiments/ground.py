@@ -24,11 +24,11 @@ from experiments.folders import (
     real_data,
     whole_json,
 )
-from experiments.joined_metrics import JoinedMetrics
 from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.stage_metrics import StageMetrics
 from experiments.tracking import Run
 from experiments.verbs import StageCommand, start_verb
 from kalm.finetune import FinetuneConfig
@@ -235,7 +235,6 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
         )
 
     config = replace(settings.finetune, seed=settings.seed)
-    logged = JoinedMetrics(run, "ground")
     with progress("grounding", config.num_steps, "steps") as advance:
         finetune(
             model,
@@ -244,11 +243,10 @@ def _finetune(run: Run, settings: GroundSettings) -> None:
             config,
             run.folder / GROUNDING,
             base_model=str(_base_path(run.folder, settings)),
-            on_metrics=logged,
+            on_metrics=StageMetrics(run, "ground"),
             on_samples=lambda step, indices: advance(step + 1),
             on_message=say,
         )
-    logged.flush()
 
 
 def split(episodes: list[Episode], validation: int) -> tuple[list[Episode], list[Episode]]:
@@ -263,18 +261,37 @@ def build_model(
     """The base model with fresh encoders and heads for `world`, scaled by its real data."""
     import torch
 
-    from kalm.model import GroundedModel, StateScale, make_layout
-
     torch.manual_seed(settings.seed)
     backbone, tokenizer = load_base(str(_base_path(run.folder, settings)), settings.base)
-    layout = make_layout(world.spaces, settings.grounding.positions)
+    return grounded_around(
+        *(backbone, tokenizer, settings.grounding, world, train), hindsight=settings.hindsight
+    )
+
+
+def grounded_around(
+    backbone: Any,
+    tokenizer: Any,
+    grounding: GroundingConfig,
+    world: World,
+    train: Sequence[Episode],
+    *,
+    hindsight: bool = True,
+) -> "GroundedModel":
+    """A language model with fresh encoders and heads for `world`, scaled by its real data.
+
+    Args:
+        hindsight: whether the model learns to recognise every training goal.
+    """
+    from kalm.model import GroundedModel, StateScale, make_layout
+
+    layout = make_layout(world.spaces, grounding.positions)
     observations = np.concatenate([episode.observations for episode in train])
     changes = np.concatenate([np.diff(episode.observations, axis=0) for episode in train])
     scale = StateScale.of(observations, changes, layout)
-    known = len({goal.spec for goal in world.goals(world.levels[0])}) if settings.hindsight else 0
+    known = len({goal.spec for goal in world.goals(world.levels[0])}) if hindsight else 0
     return GroundedModel(
-        *(backbone, tokenizer, world.spaces, settings.grounding, scale, world.name),
-        num_goals=known if settings.grounding.goal_weight else 0,
+        *(backbone, tokenizer, world.spaces, grounding, scale, world.name),
+        num_goals=known if grounding.goal_weight else 0,
     )
 
 

@@ -60,7 +60,7 @@ class Command(StageCommand):
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb with its arguments."""
-    return start_verb("imagine", Command, imagine_stage, arguments)
+    return start_verb("imagine", Command, imagine_stage, arguments, shared=True)
 
 
 def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrite: bool) -> None:
@@ -115,6 +115,7 @@ def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
                 run.folder / imagined_folder(config.protocol),
                 card,
                 on_progress=lambda done, total: advance(min(done, total)),
+                on_skip=say,
             )
         )
     run.rewind(name, -1)

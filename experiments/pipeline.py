@@ -141,7 +141,7 @@ def run_pipeline(
     """Every seed of `preset`, then the results of all seeds in `folder`, which are returned."""
     check_preset(preset)
     require_free_space(folder, int(preset.free_gigabytes * 1e9 * len(preset.seeds)))
-    with open_run(folder, "run", preset, command, WandbConfig()):
+    with open_run(folder, "run", preset, command, WandbConfig(), shared=True):  # by other seeds
         for seed in preset.seeds:
             run_seed(with_seed(preset, seed), folder, seed, command, wandb, overwrite=overwrite)
         return publish(folder)

@@ -19,6 +19,7 @@ from experiments.folders import FIGURE, PAGE, RESULTS, TABLE, real_data
 from experiments.ground import BaseModelSettings, GroundSettings, base_model_name
 from experiments.origin import say
 from experiments.pool import results_of, seed_folders
+from experiments.published import note_published
 from experiments.report import Chart, ReportData, headline, write_report
 from experiments.results import Results, load_results, save_results, write_text
 from experiments.stage import done_stages, stage_settings
@@ -105,6 +106,7 @@ def publish(folder: Path) -> Results:
     save_figure(results, folder / FIGURE)
     report = _report_data(seeds, results)
     write_report(report, folder / PAGE)
+    note_published(folder, (RESULTS, TABLE, FIGURE, PAGE))
     print_tables(terminal_tables(results))
     say(f"report: {(folder / PAGE).absolute().as_uri()}")
     return results

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envs.files import well_formed
+
 ALL_KINDS = "all"
 SCHEMA_VERSION = 1
 
@@ -114,7 +116,8 @@ def load_results(path: Path) -> Results:
         raise ValueError(f"No results at `{path}`. Run `kalm evaluate` first.") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"`{path}` is not JSON ({error}). Evaluate again.") from None
-    return parse_results(content, str(path))
+    with well_formed(path):
+        return parse_results(content, str(path))
 
 
 def parse_results(content: Any, origin: str) -> Results:

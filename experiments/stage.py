@@ -4,6 +4,11 @@
 read from. The same key and a verified output mean that there is nothing to do; another
 key is refused, because later stages would mix results of two settings. A setting that did not exist
 when a stage was made is left out of its key where it has its default, which changes nothing.
+
+A finished stage's record also names the files of its outputs with bytes and SHA-256. Where a stage
+is kept, their names and sizes are compared, besides its own checks; before a stage works, the
+files of the stages it reads are compared whole, which costs little beside the work; `kalm verify`
+compares everything.
 """
 
 import dataclasses
@@ -16,11 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envs.files import StoreError, well_formed
+from envs.sealed import read_sealed, sealed
 from experiments.origin import commit, is_main_process, say
+from experiments.outputs import describe_files, file_problems, published_files
 from experiments.results import write_text
 from experiments.tracking import Run
 
 SECONDS_BETWEEN_LOOKS = 0.5
+UNSEALED_KEYS = ("settings", "needs", "key", "done")  # of records from before files were named
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ def complete(
     if not is_main_process():
         for name in stage.needs:
             _wait(run.folder, name)
+    if overwrite and _is_unreadable(run.folder, stage.name):
+        _remove(run.folder, stage)
     before = _read(run.folder, stage.name)
     record = _record(run.folder, stage, before)
     if not (stage.shared or is_main_process()):
@@ -63,21 +74,27 @@ def complete(
         return False
     if before is not None and not any((run.folder / name).exists() for name in stage.outputs):
         before = before if before["done"] else None  # it broke off before it wrote anything
-    if overwrite and before is not None and (before["key"] != record["key"] or problems()):
+
+    def flaws() -> list[str]:
+        files = before.get("files", {}) if before is not None else {}
+        return file_problems(run.folder, files, content=False) or list(problems())
+
+    if overwrite and before is not None and (before["key"] != record["key"] or flaws()):
         _remove(run.folder, stage)
         before = None
     if before is not None:
         _require_same(run.folder, stage, before, record)
-        found = list(problems())
+        found = flaws()
         # Shared work publishes in parts: that a part is whole does not mean that it is the last.
         if not found and (before["done"] or not stage.shared):
             if not before["done"]:
-                _write(run.folder, stage.name, record, done=True)
+                _write(run.folder, stage, record, done=True)
             say(f"{stage.name}: done before, kept")
             return False
         if before["done"]:
             raise ValueError(f"{found[0]} Restore it, or run `{stage.name}` with --overwrite.")
-    _write(run.folder, stage.name, record, done=False)
+    _require_whole(run.folder, stage)
+    _write(run.folder, stage, record, done=False)
     with run.stage(stage.name):
         work()
     if not is_main_process():
@@ -86,7 +103,7 @@ def complete(
     found = list(problems())
     if found:
         raise ValueError(f"Stage `{stage.name}` wrote an output that is not whole: {found[0]}")
-    _write(run.folder, stage.name, record, done=True)
+    _write(run.folder, stage, record, done=True)
     return True
 
 
@@ -107,9 +124,7 @@ def is_done(folder: Path, name: str) -> bool:
 
 def done_stages(folder: Path) -> list[str]:
     """Names of the finished stages of run `folder`, in alphabetical order."""
-    root = folder / "stages"
-    names = [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.json")]
-    return [name for name in sorted(names) if is_done(folder, name)]
+    return [name for name in all_stages(folder) if is_done(folder, name)]
 
 
 def stage_settings(folder: Path, name: str) -> dict[str, Any]:
@@ -128,6 +143,79 @@ def made_by(folder: Path) -> list[str]:
     """
     records = [_read(folder, name) for name in done_stages(folder)]
     return list(dict.fromkeys(r["commit"] for r in records if r is not None and "commit" in r))
+
+
+def record_problems(folder: Path, name: str) -> list[str]:
+    """Problems of stage `name` of run `folder`: its record, and every file that it published."""
+    try:
+        record = _read(folder, name)
+    except StoreError as error:
+        return [str(error)]
+    if record is None:
+        return [f"{_path(folder, name)} is missing."]
+    if _key({"settings": record["settings"], "needs": record["needs"]}) != record["key"]:
+        return [f"{_path(folder, name)} was altered: its key is not that of its settings."]
+    if not record["done"]:
+        return [f"{_path(folder, name)}: the stage broke off. The same command goes on from there."]
+    return file_problems(folder, record.get("files", {}), content=True)
+
+
+def names_no_files(folder: Path, name: str) -> bool:
+    """Whether a stage's record is from before records named files."""
+    return "files" not in (_read(folder, name) or {})
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Files, relative to run `folder`, among outputs of its stages that no stage published.
+
+    None where a stage is unfinished or its record names no files: they may be that stage's.
+    """
+    records = [_read(folder, name) for name in all_stages(folder)]
+    if any(record is None or not record["done"] or "files" not in record for record in records):
+        return []
+    known = {name for record in records if record for name in record["files"]}
+    outputs = [name for record in records if record for name in record["outputs"]]
+    return [name for name in published_files(folder, outputs) if name not in known]
+
+
+def all_stages(folder: Path) -> list[str]:
+    """Names of the stages of run `folder` that were begun, in alphabetical order."""
+    root = folder / "stages"
+    return sorted(
+        path.relative_to(root).with_suffix("").as_posix()
+        for path in root.rglob("*.json")
+        if not path.name.startswith(".")
+    )
+
+
+def _is_unreadable(folder: Path, name: str) -> bool:
+    """Whether a stage's record was altered."""
+    try:
+        _read(folder, name)
+    except StoreError:
+        return True
+    return False
+
+
+def _require_whole(folder: Path, stage: Stage) -> None:
+    """Checks every byte of what `stage` will read.
+
+    Raises:
+        ValueError: a file is missing or was altered.
+    """
+    if not is_main_process():
+        return
+    for name in stage.needs:
+        files = (_read(folder, name) or {}).get("files", {})
+        if found := file_problems(folder, files, content=True):
+            raise ValueError(
+                f"`{stage.name}` cannot use what `{name}` wrote: {found[0]} Restore it, or run "
+                f"`{name}` with --overwrite."
+            )
+
+
+def _key(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -150,8 +238,7 @@ def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[s
     if before is not None:
         settings = _without_new_defaults(stage.settings, settings, before["settings"])
     content = {"settings": settings, "needs": keys}
-    text = json.dumps(content, sort_keys=True)
-    return {**content, "key": hashlib.sha256(text.encode()).hexdigest()}
+    return {**content, "key": _key(content)}
 
 
 def _without_new_defaults(settings: Any, told: Any, before: Any) -> Any:
@@ -212,12 +299,25 @@ def _read(folder: Path, name: str) -> dict[str, Any] | None:
     path = _path(folder, name)
     if not path.exists():
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    record = read_sealed(path, UNSEALED_KEYS)
+    with well_formed(path):
+        if any(name not in record for name in UNSEALED_KEYS):
+            raise KeyError(*(name for name in UNSEALED_KEYS if name not in record))
+        dict(record["settings"]), dict(record["needs"])
+        files = dict(record.get("files", {}))
+        if not all(facts.keys() == {"bytes", "sha256"} for facts in files.values()):
+            raise TypeError("files have bytes and sha256")
     return record
 
 
-def _write(folder: Path, name: str, record: dict[str, Any], *, done: bool) -> None:
+def _write(folder: Path, stage: Stage, record: dict[str, Any], *, done: bool) -> None:
     if is_main_process():
-        made = {**record, "done": done, "commit": commit()}
-        content = json.dumps(made, indent=1, sort_keys=True)
-        write_text(_path(folder, name), content + "\n")
+        files = describe_files(folder, stage.outputs) if done else {}
+        content = {
+            **record,
+            "files": files,
+            "outputs": stage.outputs,
+            "done": done,
+            "commit": commit(),
+        }
+        write_text(_path(folder, stage.name), sealed(content))

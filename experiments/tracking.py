@@ -6,10 +6,12 @@ resumed run replays the file into a fresh one. Keys are read from the environmen
 and are masked in everything written here.
 """
 
+import fcntl
 import json
 import math
 import os
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from envs.files import lock_file
+from experiments.origin import say
 from experiments.results import write_text
 
 METRICS_FILE = "metrics.jsonl"
@@ -24,6 +28,8 @@ SECONDS_FILE = "seconds.json"
 CONFIG_FILE = "config.json"
 COMMAND_FILE = "command.txt"
 MIRROR_FILE = "wandb.json"
+LOCK_FILE = ".lock"
+MIRROR_SECONDS = 60.0  # to wait for the server of Weights & Biases
 WANDB_MODES = ("off", "offline", "online")
 SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
@@ -52,6 +58,10 @@ class WandbConfig:
         return self.mode != "off"
 
 
+class MirrorError(RuntimeError):
+    """Weights & Biases cannot be reached, or refuses; the metrics file is complete without it."""
+
+
 class Run:
     """An open run folder; only rank 0 of a distributed job writes."""
 
@@ -61,6 +71,8 @@ class Run:
         config: Mapping[str, Any],
         command: str,
         wandb: WandbConfig | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         """Opens `folder`, new or from an earlier start of the same run.
 
@@ -68,6 +80,10 @@ class Run:
             config: resolved settings by verb, JSON values only; those of other verbs are kept.
             command: makes this run again, word for word; added to the folder's commands.
             wandb: mirrors the run when given.
+            shared: other processes that say so too may have it open at the same time.
+
+        Raises:
+            FolderTaken: another process has the folder open.
         """
         self.folder = folder
         self.is_writer = int(os.environ.get("RANK", "0")) == 0
@@ -76,7 +92,8 @@ class Run:
         self._mirror: _Mirror | None = None
         if not self.is_writer:
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_file(folder / LOCK_FILE, folder, shared=shared)
+        weakref.finalize(self, os.close, self._lock)
         self._config = read_config(folder) | self._config
         text = json.dumps(self._config, indent=1)
         write_text(folder / CONFIG_FILE, mask_secrets(text) + "\n")
@@ -95,6 +112,8 @@ class Run:
         traceback: TracebackType | None,
     ) -> None:
         self._close_mirror(failed=error is not None)
+        if self.is_writer:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def log(self, stage: str, step: int, metrics: Mapping[str, Number | str]) -> None:
         """Appends one line of named numbers.
@@ -125,9 +144,12 @@ class Run:
 
     def rewind(self, stage: str, step: int) -> None:
         """Drops the lines of `stage` beyond `step`: the stage starts again from a checkpoint."""
-        if not self.is_writer or self._last_step.get(stage, step) <= step:
+        if not self.is_writer:
             return
-        rows = read_metrics(self.folder)
+        rows = read_metrics(self.folder)  # another process may have shared the work
+        self._remember(rows)
+        if self._last_step.get(stage, step) <= step:
+            return
         kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
         lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept)
         write_text(self.folder / METRICS_FILE, lines)
@@ -154,8 +176,12 @@ class Run:
     def _open_mirror(self) -> "_Mirror | None":
         """The mirror if one was asked for; a new one first repeats what the file holds."""
         if self._mirror is None and self._wandb is not None and self._wandb.wanted:
-            self._mirror = _Mirror(self.folder, self._config, self._wandb)
-            self._mirror.replay(read_metrics(self.folder))
+            try:
+                self._mirror = _Mirror(self.folder, self._config, self._wandb)
+                self._mirror.replay(read_metrics(self.folder))
+            except MirrorError as error:
+                self._wandb = None
+                say(f"Goes on without a mirror: {error}")
         return self._mirror
 
     def _close_mirror(self, *, failed: bool) -> None:
@@ -184,7 +210,10 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     path = folder / METRICS_FILE
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except ValueError as error:
+        raise ValueError(f"{path} was altered: a line is not JSON ({error}).") from None
 
 
 def read_curve(folder: Path, stage: str, name: str) -> list[tuple[int, float]]:
@@ -254,20 +283,31 @@ class _Mirror:
         self._wandb = wandb
         # Metadata and console capture would store the command line and whatever was printed.
         settings = wandb.Settings(
-            console="off", disable_git=True, x_disable_meta=True, x_disable_stats=True, silent=True
+            console="off",
+            disable_git=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            silent=True,
+            init_timeout=MIRROR_SECONDS,
         )
-        self._run: Any = wandb.init(
-            project=options.project,
-            mode="offline" if options.mode == "offline" else None,  # else as WANDB_MODE says
-            group=options.group or None,
-            job_type=options.job_type or None,
-            tags=list(options.tags) or None,
-            name=folder.name,
-            dir=str(folder),
-            config=json.loads(mask_secrets(json.dumps(dict(config)))),
-            settings=settings,
-            reinit="create_new",
-        )
+        try:
+            self._run: Any = wandb.init(
+                project=options.project,
+                mode="offline" if options.mode == "offline" else None,  # else as WANDB_MODE says
+                group=options.group or None,
+                job_type=options.job_type or None,
+                tags=list(options.tags) or None,
+                name=folder.name,
+                dir=str(folder),
+                config=json.loads(mask_secrets(json.dumps(dict(config)))),
+                settings=settings,
+                reinit="create_new",
+            )
+        except wandb.Error as error:
+            raise MirrorError(
+                f"wandb said: {mask_secrets(str(error))} The mirror can be made later by "
+                f"`kalm report {folder} --wandb.mode online`, or use --wandb.mode offline."
+            ) from error
         self.run_id: str = self._run.id
         run_ids = [*mirrored_run_ids(folder), self.run_id]
         write_text(folder / MIRROR_FILE, json.dumps({"run_ids": run_ids}) + "\n")

@@ -36,12 +36,14 @@ def start_verb(
     arguments: Sequence[str],
     *,
     begins: bool = False,
+    shared: bool = False,
 ) -> int:
     """Parses a verb's arguments and does its stage; 0 when the output is whole.
 
     Args:
         command_type: dataclass with the fields of `StageCommand` and `settings`.
         begins: the stage may make the run folder; others need one.
+        shared: several processes may do the stage together, each started by itself.
 
     Raises:
         ValueError: there is no such run folder.
@@ -51,6 +53,6 @@ def start_verb(
     if not begins and not (folder / "stages").is_dir():
         raise ValueError(f"No run in `{folder}`. Start one with `kalm collect {folder}`.")
     words = command_line(verb, arguments)
-    with open_run(folder, verb, command.settings, words, command.wandb) as run:
+    with open_run(folder, verb, command.settings, words, command.wandb, shared=shared) as run:
         stage(run, command.settings, words, overwrite=command.overwrite)
     return 0

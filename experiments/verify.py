@@ -1,4 +1,8 @@
-"""`kalm verify`: every byte of episode stores, models, results and whole run folders."""
+"""`kalm verify`: every byte of episode stores, models, results and whole run folders.
+
+In a run folder the records of the stages are checked too, and through them every file that a stage
+published: also those that carry no hash of their own, such as tasks, outcomes and measures.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +10,12 @@ from pathlib import Path
 
 import tyro
 
+from envs.files import StoreError, well_formed
+from experiments.folders import whole_json
+from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
+from experiments.stage import all_stages, foreign_files, names_no_files, record_problems
+from experiments.tracking import CONFIG_FILE, SECONDS_FILE, read_commands, read_metrics
 
 MARKERS = {
     "manifest.json": "store",
@@ -15,6 +24,7 @@ MARKERS = {
     "outcomes.parquet": "evaluation",
     "results.json": "results",
 }
+STAGES = "stages"  # folder of a run's records
 
 
 @dataclass(frozen=True)
@@ -42,27 +52,75 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{part}: {'whole' if not problems else 'NOT whole'}")
             for problem in problems:
                 print(f"  {problem}")
+            if _kind(part) == "run" and (old := _records_without_files(part)):
+                print(f"  {len(old)} stages are older than lists of files: {', '.join(old)}")
     return code
 
 
 def parts(path: Path) -> list[Path]:
     """What there is to check at `path`: itself, or everything in a run folder."""
-    if _kind(path):
+    if _kind(path) not in ("", "run"):
         return [path]
     if not path.is_dir():
         return []
     found = {
         marker if marker.name == "results.json" else marker.parent
-        for name in MARKERS
+        for name in (*MARKERS, STAGES, PUBLISHED)
         for marker in path.rglob(name)
         if not any(piece.startswith(".") for piece in marker.relative_to(path).parts[:-1])
     }
     return sorted(found)
 
 
+def run_problems(folder: Path) -> list[str]:
+    """Problems of a run folder: its records, what they name, and what none of them names."""
+    problems = [problem for name in all_stages(folder) for problem in record_problems(folder, name)]
+    if (folder / PUBLISHED).exists():
+        problems += published_problems(folder)
+    problems += _unreadable(folder)
+    if problems:
+        return problems
+    return [
+        f"{folder / name} is not part of the run. Move it elsewhere."
+        for name in foreign_files(folder)
+    ]
+
+
+def _unreadable(folder: Path) -> list[str]:
+    """Problems of the files that grow while a run works, and so have no hash."""
+    problems = []
+    for name in (CONFIG_FILE, SECONDS_FILE):
+        if (folder / name).exists():
+            problems += whole_json(folder / name)
+    try:
+        read_metrics(folder)
+        read_commands(folder)
+    except ValueError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _records_without_files(folder: Path) -> list[str]:
+    try:
+        with well_formed(folder):
+            return [name for name in all_stages(folder) if names_no_files(folder, name)]
+    except StoreError:
+        return []  # told among the problems
+
+
 def part_problems(path: Path) -> list[str]:
     """Problems of one store, model, agent, evaluation or results file, each naming its file."""
+    try:
+        with well_formed(path):
+            return _problems(path)
+    except ValueError as error:
+        return [str(error)]
+
+
+def _problems(path: Path) -> list[str]:
     kind = _kind(path)
+    if kind == "run":
+        return run_problems(path)
     if kind == "store":
         from envs.store import verify_store
         from envs.transitions import is_transition_store, verify_transitions
@@ -80,16 +138,17 @@ def part_problems(path: Path) -> list[str]:
         from experiments.evaluate import outcome_problems
 
         return outcome_problems(path)
-    try:
-        load_results(path)
-    except ValueError as error:
-        return [str(error)]
+    load_results(path)
     return []
 
 
 def _kind(path: Path) -> str:
-    """One of the values of `MARKERS`, or "" where `path` is none of them."""
+    """One of the values of `MARKERS`, "run", or "" where `path` is none of them."""
     if path.is_file() and path.suffix == ".json":
         return "results"
-    kinds = [kind for name, kind in MARKERS.items() if (path / name).exists()]
-    return kinds[0] if kinds and kinds[0] != "results" else ""
+    if not path.is_dir():
+        return ""
+    for name, kind in MARKERS.items():
+        if (path / name).exists() and kind != "results":
+            return kind
+    return "run" if (path / STAGES).is_dir() or (path / PUBLISHED).exists() else ""

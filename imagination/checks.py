@@ -13,6 +13,8 @@ import numpy as np
 from envs.episode import Episode
 from envs.world import World
 
+NOT_FINITE = "not_finite"  # why a rollout with NaN or infinity is rejected
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -60,3 +62,24 @@ def count_reasons(episodes: Iterable[Episode]) -> dict[str, int]:
     """How many rollouts were accepted or rejected, by reason."""
     reasons = Counter(str(episode.provenance["reason"]) or "accepted" for episode in episodes)
     return dict(reasons.most_common())
+
+
+def finite_part(
+    observations: np.ndarray, actions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The steps before the first NaN or infinity, at least one, and whether that is all of them.
+
+    Where the very first step is not finite, what is kept of it is that nothing moved.
+
+    Args:
+        observations: (T + 1, D) float32
+        actions: (T,) int64 or (T, A) float32
+    """
+    bad = ~np.isfinite(observations[1:].reshape(len(actions), -1)).all(1)
+    bad |= ~np.isfinite(actions.reshape(len(actions), -1)).all(1)
+    if not bad.any():
+        return observations, actions, True
+    steps = int(bad.argmax())
+    if steps:
+        return observations[: steps + 1], actions[:steps], False
+    return np.repeat(observations[:1], 2, axis=0), np.zeros_like(actions[:1]), False

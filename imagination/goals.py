@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.world import Goal, World
+from kalm.decoding import goal_tokens
+from kalm.engine import PROMPT_TOKENS
+from kalm.model import GroundedModel
 
 PROTOCOLS = ("target", "unseen")
 
@@ -58,3 +61,40 @@ def spread(
         rounds = [rng.permutation(len(pool)) for _ in range(-(-wanted // len(pool)))]
         chosen += [pool[place] for place in np.concatenate([*rounds, []])[:wanted].astype(int)]
     return chosen
+
+
+def refused_goals(world: World, model: GroundedModel, goals: Sequence[Goal]) -> dict[str, str]:
+    """Goals that cannot be imagined, by text, with the reason; one bad goal must not stop the rest.
+
+    Raises:
+        ValueError: there is no other goal.
+    """
+    start = world.draw_starts(1, np.random.default_rng(0))
+    shape = () if world.spaces.action_dim is None else (world.spaces.action_dim,)
+    action = np.zeros((1, *shape), np.int64 if world.spaces.action_dim is None else np.float32)
+    refused = {}
+    for goal in goals:
+        try:
+            _require_words(goal.text)
+            goal_tokens(model, goal.text, PROMPT_TOKENS)
+            spec = np.array([goal.spec])
+            world.success(spec, start, action, start)
+            if not np.isfinite(world.potential(spec, start)).all():
+                raise ValueError("its potential is NaN or infinite")
+        except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+            refused[goal.text] = f"{type(error).__name__}: {error}"
+    if len(refused) == len({goal.text for goal in goals}):
+        first = next(iter(refused.items()), ("", "there is none"))
+        raise ValueError(f"No goal can be imagined. The first, `{first[0][:80]}`: {first[1]}")
+    return refused
+
+
+def _require_words(text: str) -> None:
+    """Checks that a goal is text with something to read.
+
+    Raises:
+        ValueError: it is blank, or no Unicode text.
+    """
+    if not text.strip():
+        raise ValueError("Expected words, got none.")
+    text.encode("utf-8")

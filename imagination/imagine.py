@@ -9,28 +9,31 @@ merged into two stores: `accepted/`, which agents train on, and `rejected/`, wit
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from envs.card import Card
 from envs.episode import Episode, Scalar
 from envs.files import FolderTaken, StoreError, publish
 from envs.store import EpisodeStore, write_store
 from envs.world import Goal, World
-from imagination.checks import Limits, count_reasons, reject_reason
+from imagination.checks import NOT_FINITE, Limits, count_reasons, finite_part, reject_reason
 from imagination.directors import ModelDirector, Plan, WorldDirector, make_plans
-from imagination.goals import goals_to_imagine, spread
+from imagination.goals import goals_to_imagine, refused_goals, spread
 from kalm.engine import GenerationConfig, GenerationEngine, Project, Request
 from kalm.model import GroundedModel
+from kalm.pretrained import decode_quickly
 from kalm.text import decompose
 
 START_KEY, GOAL_KEY = 7_001, 7_002  # keep imagined starts and goals apart from other streams
+LEAST_SLOTS = 4  # fewer rows are multiplied by other routines, which round differently
 FINGERPRINT = "fingerprint.txt"  # of what a folder's shards were imagined from
 MODES, JUDGES, STARTS = ("planned", "direct"), ("world", "model"), ("fresh", "real")
 
@@ -82,6 +85,7 @@ class Imagination:
     plans: Sequence[Plan]  # one per rollout, tries next to each other
     limits: Limits
     real_starts: np.ndarray | None  # (N, D) first states of real rollouts, for starts="real"
+    refused: Mapping[str, str] = field(default_factory=dict)  # goals left out, with the reason
 
     def start(self, index: int) -> np.ndarray:
         """Start state (D,) of rollout `index`; equal for all tries at one goal."""
@@ -120,7 +124,9 @@ class Imagination:
         hook: Project | None = None
         if self.config.plausible:
             hook = self._project
-        engine = GenerationEngine(self.model, director, self.config.generation, project=hook)
+        slots = max(self.config.generation.num_slots, LEAST_SLOTS)
+        generation = replace(self.config.generation, num_slots=slots)
+        engine = GenerationEngine(self.model, director, generation, project=hook)
         requests = (
             Request(i, director.begin(i, start := self.start(i)), start, self.stream(i))
             for i in range(first, last)
@@ -145,6 +151,7 @@ class Imagination:
     def _episode(self, request: Request) -> Episode:
         goal = self.plans[request.index].goal
         observations, actions = np.stack(request.observations), np.stack(request.actions)
+        observations, actions, finite = finite_part(observations, actions)
         success, ends, rewards = self._judge(goal, request, observations, actions)
         episode = Episode(
             goal=goal.text,
@@ -154,7 +161,7 @@ class Imagination:
             terminated=ends,
             source="imagined",
             level=goal.level,
-            success=success,
+            success=success and finite,
             provenance={
                 "model_hash": self.model_hash,
                 "seed": self.config.seed,
@@ -166,7 +173,7 @@ class Imagination:
                 "projected": request.projected,
             },
         )
-        reason = reject_reason(self.world, self.limits, episode)
+        reason = reject_reason(self.world, self.limits, episode) if finite else NOT_FINITE
         return with_verdict(episode, reason)
 
     def _judge(
@@ -216,8 +223,10 @@ def prepare(
         goals: to imagine; None takes those of the protocol.
     """
     if config.bf16:
-        model.backbone.to(torch.bfloat16)
+        decode_quickly(model.backbone)
     pool = goals_to_imagine(world, config.protocol, seed=config.seed) if goals is None else goals
+    refused = refused_goals(world, model, pool)
+    pool = [goal for goal in pool if goal.text not in refused]
     rng = np.random.default_rng([config.seed, GOAL_KEY])
     chosen = spread(pool, config.shares, -(-config.num_rollouts // config.tries), rng)
     chosen = [chosen[place] for place in rng.permutation(len(chosen))]
@@ -226,12 +235,14 @@ def prepare(
         dict(zip(texts, decompose(model, texts), strict=True)) if config.mode == "planned" else {}
     )
     plans, counts = make_plans(world, chosen, divided)
+    counts |= {"refused_goals": len(refused)} if refused else {}
     limits = Limits.of(real.episodes())
     starts = None
     if config.starts == "real":
         starts = np.stack([episode.observations[0] for episode in real.episodes()])
     repeated = [plan for plan in plans for _ in range(config.tries)]
-    return Imagination(world, model, model_hash, config, repeated, limits, starts), counts
+    made = Imagination(world, model, model_hash, config, repeated, limits, starts, refused)
+    return made, counts
 
 
 def imagine(
@@ -240,10 +251,14 @@ def imagine(
     card: Card,
     *,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_skip: Callable[[str], None] = lambda problem: None,
 ) -> dict[str, int]:
     """Imagines every rollout into `folder`/accepted and `folder`/rejected; counts by reason.
 
     May run in many processes at once, on the same folder.
+
+    Args:
+        on_skip: told of every damaged shard that is made anew.
 
     Raises:
         NothingAccepted: no rollout passed the checks.
@@ -255,6 +270,27 @@ def imagine(
     size, total = imagination.config.rollouts_per_shard, len(imagination.plans)
     bounds = [(first, min(first + size, total)) for first in range(0, total, size)]
     names = [shards / f"shard-{number:05d}" for number in range(len(bounds))]
+    while True:
+        _fill(imagination, names, bounds, card, on_progress)
+        counts, damaged = count_shards(names)
+        if not damaged:
+            break
+        for shard, problem in damaged.items():
+            on_skip(f"Shard {shard.name} is made anew: {problem}")
+            _remove(shard)
+    on_progress(total, total)
+    return merge(folder, names, counts, card, imagination.refused)
+
+
+def _fill(
+    imagination: Imagination,
+    names: Sequence[Path],
+    bounds: Sequence[tuple[int, int]],
+    card: Card,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Writes the shards that are not there; returns when all are, whoever wrote them."""
+    size, total = imagination.config.rollouts_per_shard, len(imagination.plans)
     while missing := [i for i, name in enumerate(names) if not name.exists()]:
         claimed = False
         for number in missing:
@@ -266,8 +302,28 @@ def imagine(
                 continue  # another process works on it, or has just finished it
         if not claimed:
             time.sleep(1.0)
-    on_progress(total, total)
-    return merge(folder, names, card)
+
+
+def count_shards(shards: Sequence[Path]) -> tuple[dict[str, int], dict[Path, str]]:
+    """Rollouts by reason over all whole shards, and the others with their problem."""
+    counts: Counter[str] = Counter()
+    damaged = {}
+    for shard in shards:
+        try:
+            counts.update(count_reasons(EpisodeStore(shard).episodes()))
+        except StoreError as error:
+            damaged[shard] = str(error)
+    return dict(counts.most_common()), damaged
+
+
+def _remove(shard: Path) -> None:
+    """Removes a shard at once, also while another process may be reading it."""
+    aside = shard.with_name(f".{shard.name}.damaged.{os.getpid()}")
+    try:
+        shard.rename(aside)
+    except FileNotFoundError:
+        return  # another process was faster
+    shutil.rmtree(aside)
 
 
 def _require_same(folder: Path, fingerprint: str) -> None:
@@ -285,9 +341,14 @@ def _require_same(folder: Path, fingerprint: str) -> None:
         )
 
 
-def merge(folder: Path, shards: Sequence[Path], card: Card) -> dict[str, int]:
+def merge(
+    folder: Path,
+    shards: Sequence[Path],
+    counts: dict[str, int],
+    card: Card,
+    refused: Mapping[str, str],
+) -> dict[str, int]:
     """Merges shards into `accepted/` and `rejected/` and writes the counts beside them."""
-    counts = count_reasons(e for shard in shards for e in EpisodeStore(shard).episodes())
     if not counts.get("accepted"):
         raise NothingAccepted(
             f"All {sum(counts.values())} imagined rollouts were rejected: {counts}. Ground the "
@@ -297,7 +358,9 @@ def merge(folder: Path, shards: Sequence[Path], card: Card) -> dict[str, int]:
         number = counts["accepted"] if wanted else sum(counts.values()) - counts["accepted"]
         if number:
             _write_once(folder / name, partial(_write_verdict, shards, card, number, wanted))
-    _write_once(folder / "summary", partial(_write_summary, counts, card))
+    told = {"refused_goals": dict(refused)} if refused else {}
+    summary = {"reasons": counts, "card": asdict(card), **told}
+    _write_once(folder / "summary", partial(_write_summary, summary))
     return counts
 
 
@@ -314,9 +377,9 @@ def _write_verdict(
     write_store(target, episodes, card, expected_episodes=number)
 
 
-def _write_summary(counts: dict[str, int], card: Card, target: Path) -> None:
+def _write_summary(summary: Mapping[str, object], target: Path) -> None:
     with publish(target) as unfinished:
-        text = json.dumps({"reasons": counts, "card": asdict(card)}, indent=2, sort_keys=True)
+        text = json.dumps(summary, indent=2, sort_keys=True)
         (unfinished / "summary.json").write_text(text + "\n", "utf-8")
 
 

@@ -17,6 +17,8 @@ from kalm.language_model import LanguageModel, Tensors
 from kalm.layout import Packed, collate
 from kalm.prompts import generation_prompt
 
+BLOCK = 64  # positions; a multiple of every vector register
+
 
 class SlotCache(Cache):  # type: ignore[misc]
     """Keys and values (R, heads, capacity, head_dim) per layer, written at each row's own place."""
@@ -58,6 +60,15 @@ class SlotCache(Cache):  # type: ignore[misc]
             table[target[:, None], :, places] = table[source[:, None], :, places]
 
 
+def _whole_blocks(positions: int) -> int:
+    """`positions` rounded up, so that sums over them do not depend on the longest other row.
+
+    Masked positions add exact zeros, but a sum that ends within a vector register adds in another
+    order; with whole registers a row's numbers are its own, to the last bit on a CPU in float32.
+    """
+    return -(-positions // BLOCK) * BLOCK
+
+
 def require_room(model: LanguageModel, positions: int) -> None:
     """Refuses sequences that are longer than the backbone can read."""
     limit = model.max_positions
@@ -80,7 +91,7 @@ class SlotDecoder:
         self.model = model
         self.device = model.device
         require_room(model, capacity)
-        self.cache = SlotCache(num_rows, capacity)
+        self.cache = SlotCache(num_rows, _whole_blocks(capacity))
         self.lengths = torch.zeros(num_rows, dtype=torch.long, device=self.device)
 
     @torch.inference_mode()
@@ -122,7 +133,7 @@ class SlotDecoder:
         places = lengths[:, None] + torch.arange(width, device=self.device)
         places = places.clamp(max=cache.capacity - 1)
         cache.rows, cache.places = rows, places
-        cache.visible = int(places.max()) + 1
+        cache.visible = min(_whole_blocks(int(places.max()) + 1), cache.capacity)
         readable = torch.arange(cache.visible, device=self.device) <= places[:, None, :, None]
         return self.model.masked_hidden(batch, readable, places, cache)
 

@@ -58,6 +58,7 @@ class Director(Protocol):
 
 Project = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 FINISHED = ""
+PROMPT_TOKENS = 128  # room for the words of a prompt
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class GenerationEngine:
         config: GenerationConfig,
         *,
         project: Project | None = None,
-        prompt_tokens: int = 128,
+        prompt_tokens: int = PROMPT_TOKENS,
     ) -> None:
         """Args:
         project: plausibility hook: (slot, proposal (M, E), placed (M, P, E)) -> (M, E).

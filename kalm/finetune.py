@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 
 from envs.files import publish
+from envs.stopping import Stopped, deferred
 from kalm.batches import Batches, SampleStream
 from kalm.checkpoints import (
     drop_from,
@@ -104,26 +105,49 @@ def finetune(
 
     Args:
         base_model: name of the backbone, recorded in the saved model.
-        on_metrics: receives metrics of every logged step, on the main process.
+        on_metrics: receives the metrics of a step in one call, before its checkpoint is written.
         on_samples: receives the sample indices of every step, all processes together.
         on_message: receives words for the user, such as skipped checkpoints.
 
     Raises:
         NonFiniteError: a loss or gradient was not finite; the last checkpoint is still good.
+        Stopped: the process was asked to end, and left a checkpoint.
     """
     run = _Run(model, stream, config, folder, base_model, on_message)
     started = time.perf_counter()
     run.resume()
-    for step in range(run.step, config.num_steps):
-        metrics = run.train_step(step, on_samples)
-        if (step + 1) % config.log_steps == 0 or step + 1 == config.num_steps:
-            on_metrics(step + 1, metrics)
-        last = step + 1 == config.num_steps
-        if validation is not None and ((step + 1) % config.validate_steps == 0 or last):
-            run.validate(step + 1, validation, on_metrics)
-        if (step + 1) % config.checkpoint_steps == 0 and not last:
-            run.checkpoint(step + 1)
+    with deferred() as asked_to_stop:
+        _train(run, validation, on_metrics, on_samples, asked_to_stop)
     return run.finish(time.perf_counter() - started)
+
+
+def _train(
+    run: "_Run",
+    validation: SampleStream | None,
+    on_metrics: Callable[[int, Metrics], None],
+    on_samples: Callable[[int, list[int]], None],
+    asked_to_stop: Callable[[], bool],
+) -> None:
+    """All steps that are left, or those until the process is asked to stop."""
+    config = run.config
+    largest_norm = 0.0  # since the last line: a spike between two lines must not go unseen
+    for step in range(run.step, config.num_steps):
+        last = step + 1 == config.num_steps
+        metrics = run.train_step(step, on_samples)
+        largest_norm = max(largest_norm, metrics["gradient_norm"])
+        told: Metrics = {}
+        if last or (step + 1) % config.log_steps == 0:
+            told, largest_norm = metrics | {"largest_gradient_norm": largest_norm}, 0.0
+        if validation is not None and (last or (step + 1) % config.validate_steps == 0):
+            told = told | run.validate(step + 1, validation)
+        if told:
+            on_metrics(step + 1, told)
+        stops = not last and run.any_process(asked_to_stop())
+        if stops or ((step + 1) % config.checkpoint_steps == 0 and not last):
+            run.checkpoint(step + 1)
+        if stops:
+            run.say(f"Stops as asked, with a checkpoint of step {step + 1}.")
+            raise Stopped
 
 
 class _Run:
@@ -256,18 +280,20 @@ class _Run:
             )
 
     @torch.inference_mode()
-    def validate(
-        self,
-        step: int,
-        validation: SampleStream,
-        on_metrics: Callable[[int, Metrics], None],
-    ) -> None:
+    def validate(self, step: int, validation: SampleStream) -> Metrics:
         losses = validation_losses(self.bare, validation, self.config.batch_size, self.accelerator)
         self._require_finite(step, losses)
-        on_metrics(step, {f"validation_{name}": value for name, value in losses.items()})
         if losses["loss"] < self.best_loss:
             self.best_loss = losses["loss"]
             self._save(self.folder / "best")
+        return {f"validation_{name}": value for name, value in losses.items()}
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether `flag` holds in any process of the job."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        told = torch.tensor(float(flag), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(told, reduction="sum") > 0)
 
     def checkpoint(self, step: int) -> None:
         self.accelerator.wait_for_everyone()

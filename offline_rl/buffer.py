@@ -177,6 +177,8 @@ class MixingBuffer:
             chosen, steps = source.locate(rng.integers(source.num_transitions, size=count))
             self.drawn[name] += count
             parts.append((*gather(source, chosen, steps), np.full(count, name == "imagined")))
+        if len(parts) == 1:
+            return list(parts[0])  # nothing to join: spares a copy of everything
         return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
     def _transitions(

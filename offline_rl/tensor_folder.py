@@ -1,9 +1,9 @@
 """A folder of one safetensors file and one JSON file, published at once and checked when read.
 
-safetensors does not notice a flipped bit, so the JSON holds the SHA-256 of the tensors.
+safetensors does not notice a flipped bit, so the JSON holds the SHA-256 of the tensors, and
+a seal of its own.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from envs.files import publish, sha256_file
+from envs.sealed import read_sealed, sealed
 
 FORMAT = 1
 _TENSORS, _CARD = "tensors.safetensors", "card.json"
@@ -39,7 +40,7 @@ def write_tensors(folder: Path, kind: str, tensors: Mapping[str, torch.Tensor], 
             "sha256": sha256_file(partial / _TENSORS),
             "card": card,
         }
-        (partial / _CARD).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        (partial / _CARD).write_text(sealed(content), "utf-8")
 
 
 def read_tensors(folder: Path, kind: str) -> tuple[dict[str, torch.Tensor], Any]:
@@ -52,11 +53,11 @@ def read_tensors(folder: Path, kind: str) -> tuple[dict[str, torch.Tensor], Any]
     if not card_file.is_file() or not tensor_file.is_file():
         raise ValueError(f"Expected a saved {kind} in {folder}, found none. Check the path.")
     try:
-        content = json.loads(card_file.read_text("utf-8"))
+        content = read_sealed(card_file, ("kind", "format", "sha256", "card"))
         found, version, expected = content["kind"], content["format"], content["sha256"]
         card = content["card"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{card_file} is not a card of a saved {kind}: {error}.") from error
+    except KeyError as error:
+        raise ValueError(f"{card_file} is not a card of a saved {kind}: no {error}.") from error
     if (found, version) != (kind, FORMAT):
         raise ValueError(
             f"Expected a saved {kind} of format {FORMAT} in {folder}, got {found} of format "

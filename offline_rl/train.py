@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from envs.flat import FlatEpisodes
+from envs.stopping import Stopped, deferred
 from envs.world import Spaces
 from offline_rl.agents import Agent, AgentCard
 from offline_rl.algorithms import AlgorithmConfig, action_kind, find_algorithm
@@ -79,6 +80,7 @@ def train_agent(
     Raises:
         ValueError: the algorithm is unknown, or data and fraction do not fit.
         TrainingDivergedError: a loss stopped being finite.
+        Stopped: the process was asked to end; with a checkpoint folder it left a checkpoint.
     """
     config = config or AlgorithmConfig()
     if imagined_fraction is None:
@@ -104,12 +106,16 @@ def train_agent(
     identity = _identity(card, buffer, goals)
     done = restore(checkpoint_folder, agent.learner, identity) if checkpoint_folder else 0
     log = _MetricsLog(buffer, on_metrics, log_every_steps)
-    for step in range(done + 1, steps + 1):
-        losses = agent.learner.update(buffer, step)
-        _check_finite(losses, step)
-        log.add(step, losses, last=step == steps)
-        if checkpoint_folder and step % checkpoint_every_steps == 0:
-            write_checkpoint(checkpoint_folder, agent.learner, step, identity)
+    with deferred() as asked_to_stop:
+        for step in range(done + 1, steps + 1):
+            losses = agent.learner.update(buffer, step)
+            _check_finite(losses, step)
+            log.add(step, losses, last=step == steps)
+            stops = asked_to_stop()
+            if checkpoint_folder and (stops or step % checkpoint_every_steps == 0):
+                write_checkpoint(checkpoint_folder, agent.learner, step, identity)
+            if stops:
+                raise Stopped
     return agent
 
 

@@ -11,6 +11,7 @@ from toy_agents import WordEncoder, behaviour_data
 
 from envs import make_world
 from envs.files import StoreError
+from envs.sealed import sealed
 from offline_rl.agents import Agent
 from offline_rl.algorithms import ALGORITHMS, ActionKind, AlgorithmConfig
 from offline_rl.policies import AgentPolicy
@@ -159,12 +160,25 @@ def test_a_folder_that_holds_no_agent_is_refused(tmp_path: Path) -> None:
     train("discrete", "bc").save_pretrained(tmp_path / "agent")
     card = tmp_path / "agent" / "card.json"
     content = json.loads(card.read_text())
-    card.write_text(json.dumps(content | {"kind": "checkpoint"}))
+    del content["seal"]
+    card.write_text(sealed(content | {"kind": "checkpoint"}))
     with pytest.raises(ValueError, match="Expected a saved agent of format 1"):
         Agent.from_pretrained(tmp_path / "agent")
-    card.write_text("{")
+    card.write_text(sealed({"kind": "agent"}))
     with pytest.raises(ValueError, match="is not a card of a saved agent"):
         Agent.from_pretrained(tmp_path / "agent")
+    card.write_text("{")
+    with pytest.raises(ValueError, match=r"card\.json was altered: it is not JSON"):
+        Agent.from_pretrained(tmp_path / "agent")
+
+
+def test_a_card_from_before_cards_were_sealed_is_read(tmp_path: Path) -> None:
+    train("discrete", "bc").save_pretrained(tmp_path / "agent")
+    card = tmp_path / "agent" / "card.json"
+    content = json.loads(card.read_text())
+    del content["seal"]
+    card.write_text(json.dumps(content, indent=2) + "\n")
+    assert Agent.from_pretrained(tmp_path / "agent").card.algorithm == "bc"
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:

@@ -81,6 +81,18 @@ def test_mixed_batches_earn_what_their_rows_earn_alone() -> None:
     assert together.any()
 
 
+def test_judging_a_step_gives_what_success_and_reward_give_apart() -> None:
+    world = ClevrWorld()
+    goals = [goal for level in world.levels for goal in world.goals(level)[::40]]
+    specs, rng = np.array([goal.spec for goal in goals]), np.random.default_rng(0)
+    before, after = world.draw_starts(len(goals), rng), world.draw_starts(len(goals), rng)
+    actions = rng.integers(40, size=len(goals))
+    success, earned = world.judged(specs, before, actions, after)
+    assert 0 < success.sum() < len(goals)
+    assert np.array_equal(success, world.success(specs, before, actions, after))
+    assert np.array_equal(earned, world.reward(specs, before, actions, after))
+
+
 def test_a_pair_is_as_far_as_the_nearest_placement_that_holds() -> None:
     left = np.array([Direction.LEFT])
     # On the axis, 0.6 to the left: the reach is 0.385 (0.391 less a margin).

@@ -157,6 +157,8 @@ def test_good_versions_give_no_finding() -> None:
         ({"metaworld": "3.1.1", "mujoco": "4.0.0"}, "metaworld pins mujoco 3.3.0"),
         ({"minari": "0.5.4"}, "minari needs pillow"),
         ({"rliable": "1.2.0", "pandas": "3.0.1"}, "rliable fails"),
+        ({"vllm": "0.20.0"}, "vllm refuses adapters"),
+        ({"metaworld": "3.1.1", "gymnasium": "1.0.0", "mujoco": "3.3.0"}, "needs gymnasium 1.1"),
     ],
 )
 def test_versions_that_are_known_to_fail_are_found(change: dict[str, str], problem: str) -> None:
@@ -176,10 +178,45 @@ def test_the_doctor_never_shows_a_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "dummy0key1" * 4)
-    doctor.main([])
+    doctor.main(["--no-network"])
     shown = capsys.readouterr().out
     assert "a key is set" in shown
     assert "dummy0key1" not in shown
+
+
+def test_a_server_that_does_not_answer_is_found_with_a_remedy_unless_it_is_not_asked() -> None:
+    nowhere = {"HF_ENDPOINT": "http://user:dummy0key1@127.0.0.1:9", "WANDB_MODE": "offline"}
+    (finding,) = doctor.network_findings(nowhere)
+    assert "127.0.0.1:9" in finding.problem
+    assert "dummy0key1" not in finding.problem
+    assert "HF_HUB_OFFLINE=1" in finding.remedy
+    assert doctor.network_findings(nowhere | {"HF_HUB_OFFLINE": "1"}) == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor.folder_findings(tmp_path / "runs") == []
+    assert list(tmp_path.iterdir()) == []
+
+    def no_locks(*arguments: object) -> int:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(doctor, "lock_file", no_locks)
+    (finding,) = doctor.folder_findings(tmp_path)
+    assert finding.fatal
+    assert "No locks available" in finding.problem
+
+
+def test_a_library_of_another_version_than_asked_for_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = ["numpy>=2.0", "torch>=900", "nothing>=1", 'wandb>=900; extra == "wandb"']
+    monkeypatch.setattr(doctor, "requires", lambda package: lines)
+    (finding,) = doctor.requirement_findings()
+    assert "torch" in finding.problem
+    assert ">=900" in finding.problem
+    assert "pip install 'torch>=900'" in finding.remedy
 
 
 @dataclass(frozen=True)

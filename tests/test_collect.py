@@ -1,6 +1,12 @@
 """Collection: the same episodes however many processes help, failures kept."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +113,44 @@ def test_impossible_requests_are_refused_before_any_work() -> None:
         collect(ToyWorld(), train_goals(), 3, 0, workers=0)
     with pytest.raises(ValueError, match="count of at least 0, got -1"):
         collect(ToyWorld(), train_goals(), -1, 0)
+
+
+KILLED_COLLECTION = """
+import os, signal, sys
+from envs import make_world
+from envs.collect import collect
+
+if __name__ == "__main__":
+    world = make_world("toy")
+    episodes = collect(world, world.goals("train"), 1_000, seed=0, workers=2)
+    next(episodes)  # the workers are at work by now
+    import multiprocessing
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_a_killed_collection(tmp_path: Path) -> None:
+    script = tmp_path / "collection.py"
+    script.write_text(KILLED_COLLECTION)
+    said = tmp_path / "said.txt"  # a pipe would wait for workers that live on
+    with said.open("w") as out:
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+        )
+    assert done.returncode == -signal.SIGKILL
+    workers = [int(word) for word in said.read_text().split()]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 20
+    while any(_is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker outlived the process that it worked for"
+        time.sleep(0.05)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process is there, and more than a record that nobody has asked for yet."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True)
+    return found.stdout.strip()[:1] not in (b"", b"Z")

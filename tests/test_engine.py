@@ -160,6 +160,18 @@ def test_a_rollout_does_not_depend_on_the_number_of_slots(candidates: int) -> No
         assert_same_rollouts(others, alone)
 
 
+def test_from_four_slots_on_a_rollout_is_the_same_to_the_last_bit() -> None:
+    model = grounded()
+    rows = [
+        sorted(
+            (request.index, np.stack(request.observations).tobytes())
+            for request in by_engine(model, BUSY, replace(CONFIG, num_slots=num_slots))
+        )
+        for num_slots in (4, 5, 16)
+    ]
+    assert rows[0] == rows[1] == rows[2]
+
+
 def test_a_rollout_does_not_depend_on_the_other_requests() -> None:
     model = grounded()
     assert_same_rollouts(

@@ -434,3 +434,24 @@ def test_data_of_another_world_or_version_is_refused() -> None:
         require_world(CARD, ContinuousToyWorld())
     with pytest.raises(ValueError, match="version `1-progress`, got `0`"):
         require_world(Card("toy", "0", "real"), ToyWorld())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_next_step_and_leaves_nothing(
+    tmp_path: Path, error: Exception
+) -> None:
+
+    def write() -> None:
+        with publish(tmp_path / "folder") as partial:
+            (partial / "file").write_text("content")
+            raise error
+
+    with pytest.raises(StoreError, match=r"The disk of .* is full .*Free some space"):
+        write()
+    assert list(tmp_path.iterdir()) == []

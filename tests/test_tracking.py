@@ -199,3 +199,23 @@ def test_a_key_never_reaches_any_file_or_output(
     leaks = [path for path in files if DUMMY_KEY.encode() in path.read_bytes()]
     assert leaks == []
     assert DUMMY_KEY not in "".join(capfd.readouterr())
+
+
+def test_a_server_that_cannot_be_reached_costs_the_mirror_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_API_KEY", DUMMY_KEY)
+
+    def refuse(**options: object) -> None:
+        raise wandb.errors.CommError(f"Run initialization has timed out, key {DUMMY_KEY}.")
+
+    monkeypatch.setattr("wandb.init", refuse)
+    with Run(tmp_path, {}, "kalm", WandbConfig("online")) as run:
+        run.log("ground", 1, {"loss": 1.0})
+        run.log("ground", 2, {"loss": 0.5})
+    assert read_curve(tmp_path, "ground", "loss") == [(1, 1.0), (2, 0.5)]
+    said = capfd.readouterr().err
+    assert said.count("Goes on without a mirror") == 1
+    assert "--wandb.mode offline" in said
+    assert DUMMY_KEY not in said

@@ -45,6 +45,7 @@ class Direction(IntEnum):
     RIGHT = 3
 
 
+_BEHIND, _LEFT, _FRONT, _RIGHT = map(int, Direction)
 _MOVE, _LINE, _GATHER = int(GoalKind.MOVE), int(GoalKind.LINE), int(GoalKind.GATHER)
 DIRECTION_VECTORS = np.array([[0, 1], [-1, 0], [0, -1], [1, 0]], np.float64)  # (4, 2) x, y
 PUSHES = np.array(  # (8, 2) direction table of the pushes, by index
@@ -73,10 +74,10 @@ def quadrants(differences: np.ndarray) -> np.ndarray:
     """
     settled = np.where(np.abs(differences) < ZERO_BELOW, 0.0, differences)
     x, y = settled[..., 0], settled[..., 1]
-    behind = (y >= x) & (y > -x)
-    left = (y <= -x) & (y > x)
-    front = (y <= x) & (y < -x)
-    return np.asarray(3 - 3 * behind - 2 * left - front)
+    mirrored = -x
+    above = np.where(y >= x, _BEHIND, _RIGHT)
+    below = np.where(y > x, _LEFT, np.where(y < mirrored, _FRONT, _RIGHT))
+    return np.asarray(np.where(y > mirrored, above, below))
 
 
 def near_on_side(differences: np.ndarray, directions: np.ndarray) -> np.ndarray:

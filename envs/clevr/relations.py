@@ -19,6 +19,7 @@ CONE_COSINE = 0.6  # google: larger cosines count, so neighbouring sides overlap
 CONE_REACH = 0.7  # google: smaller distances count
 POLAR_COSINE = 0.71  # google_polar: larger cosines count, and the reach shrinks off the axis
 NUM_RELATIONS = 80
+_NUMBERS = np.arange(len(_KALM))[:, None]  # of the directions
 _FIRST, _SECOND = (axis[~np.eye(NUM_BALLS, dtype=bool)] for axis in np.indices((5, 5)))
 
 
@@ -47,14 +48,15 @@ def relations(states: np.ndarray, convention: str) -> np.ndarray:
         states: (B, 10) ball centres.
         convention: a key of `CONVENTIONS`.
     """
-    vectors = np.array([vector for _, vector in _directions(convention)], np.float64)
+    directions = _directions(convention)
     balls = centres(states)
     differences = balls[:, _FIRST] - balls[:, _SECOND]  # (B, 20, 2)
     distances = np.sqrt((differences**2).sum(axis=-1))
     if convention == "kalm":
         near = distances < PAIR_REACH
-        hold = quadrants(differences)[:, None] == np.arange(4)[:, None]
+        hold = quadrants(differences)[:, None] == _NUMBERS
         return np.asarray(hold & near[:, None]).reshape(len(balls), NUM_RELATIONS)
+    vectors = np.array([vector for _, vector in directions], np.float64)
     cosines = np.einsum("bpc,dc->bdp", differences, vectors)
     cosines /= np.maximum(distances, 1e-12)[:, None]
     if convention == "google":

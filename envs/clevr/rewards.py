@@ -45,6 +45,13 @@ def rewards(
         actions: (B,) int.
         after: (B, 10) states.
     """
+    return judged(name, specs, before, actions, after)[1]
+
+
+def judged(
+    name: str, specs: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each step reaches its goal (B,) bool, and its reward, at the cost of the reward."""
     specs = np.asarray(specs)
     exist, hold = parts_hold(specs, after)
     reached = all_reached(specs, exist, hold, actions)
@@ -59,7 +66,8 @@ def rewards(
     if hard.any():
         _, held = parts_hold(specs[hard], before[hard])
         shaped[hard] = PART_REWARD * (hold[hard] & ~held).sum(axis=1)
-    return np.asarray(shaped + np.where(move, 1.0, SUCCESS_BONUS) * reached, np.float32)
+    bonus = np.where(move, 1.0, SUCCESS_BONUS) * reached
+    return reached, np.asarray(shaped + bonus, np.float32)
 
 
 def _to_target(name: str, specs: np.ndarray, states: np.ndarray) -> np.ndarray:

@@ -13,11 +13,12 @@ from gymnasium import spaces
 
 from envs.clevr.drawing import MujocoPainter, draw_table
 from envs.clevr.physics import SUBSTEPS, ClevrSimulator
-from envs.clevr.predicates import NUM_BALLS, PUSHES, GoalKind
+from envs.clevr.predicates import GOAL_LENGTH, NUM_BALLS, PUSHES, GoalKind
 from envs.clevr.relations import CONVENTIONS, order_invariant, relations
 from envs.clevr.world import ClevrWorld
 from envs.world import Goal
 
+_MOVE = int(GoalKind.MOVE)
 ACTIONS = ("perfect", "discrete", "continuous")
 OBSERVATIONS = ("vector", "order_invariant", "image")
 RENDERERS = ("flat", "mujoco")
@@ -73,6 +74,7 @@ class ClevrTables:
         self._renderer, self._painters = renderer, dict[int, MujocoPainter]()
         self._horizon_steps = horizon_steps
         self._row_goals = [self.goals[0]] * num_rows
+        self._specs = np.zeros((num_rows, GOAL_LENGTH), np.int64)
         self._steps = np.zeros(num_rows, np.int64)
         self._running = np.zeros(num_rows, bool)
 
@@ -100,6 +102,7 @@ class ClevrTables:
                 self._row_goals[row] = self._draw_goal(start, rng)
             else:
                 self._row_goals[row] = self.find_goal(goals[number])
+            self._specs[row] = self._row_goals[row].spec
         self._steps[rows], self._running[rows] = 0, True
 
     def _draw_goal(self, start: np.ndarray, rng: np.random.Generator) -> Goal:
@@ -143,25 +146,33 @@ class ClevrTables:
         """
         if not self._running[rows].all():
             raise ValueError("The episode has ended or not begun. Call reset before step.")
-        for action in actions:
-            if not self.action_space.contains(action):
-                raise ValueError(f"Expected an action in {self.action_space}, got {action}.")
+        self._check_actions(actions)
         before = self.simulator.observe(rows)
         after, pushes = self._push(rows, np.asarray(actions))
-        specs = np.array([self._row_goals[row].spec for row in rows])
-        moves = specs[:, 0] == GoalKind.MOVE
+        specs = self._specs[rows]
+        moves = specs[:, 0] == _MOVE
         moved = np.zeros(len(rows), bool)
         if moves.any():
             moved[moves] = self.world.moved_enough(specs[moves], before[moves], after[moves])
-        success = self.world.success(specs, before, pushes, after)
-        rewards = self.world.reward(specs, before, pushes, after).astype(np.float64)
+        success, rewards = self.world.judged(specs, before, pushes, after)
+        rewards = rewards.astype(np.float64)
         if self._action != "perfect":  # no ball is named, so the movement is judged
             success[moves], rewards[moves] = moved[moves], moved[moves]
         self._steps[rows] += 1
         terminated = self.world.ends(specs, success)
         truncated = ~terminated & (self._steps[rows] >= self._horizon_steps)
         self._running[rows] = ~(terminated | truncated)
-        return rewards, terminated, truncated, self.describe(rows, success, moved)
+        return rewards, terminated, truncated, self._describe(rows, after, success, moved)
+
+    def _check_actions(self, actions: np.ndarray) -> None:
+        """Refuses actions outside their space; numbered ones are looked at all at once."""
+        space, numbers = self.action_space, np.asarray(actions)
+        numbered = isinstance(space, spaces.Discrete) and numbers.dtype.kind in "iu"
+        if numbered and numbers.min() >= 0 and numbers.max() < space.n:
+            return
+        for action in actions:
+            if not space.contains(action):
+                raise ValueError(f"Expected an action in {space}, got {action}.")
 
     def _push(self, rows: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The states (K, 10) after moving, and the pushes (K,), -1 where none of the forty."""
@@ -180,19 +191,22 @@ class ClevrTables:
             substeps = ((duration + 1.0) * 60.0 + 1e-5).astype(np.int64)  # 1.1 means 126
         return self.simulator.drive(rows, at, controls, substeps), np.full(len(rows), -1)
 
-    def describe(
-        self, rows: np.ndarray, success: np.ndarray | None = None, moved: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
-        """What `info` says of `rows` (K,): one array (K, ...) per key."""
-        goals = [self._row_goals[row] for row in rows]
+    def describe(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What `info` says of `rows` (K,) before their first step: one array (K, ...) per key."""
         none = np.zeros(len(rows), bool)
+        return self._describe(rows, self.simulator.observe(rows), none, none)
+
+    def _describe(
+        self, rows: np.ndarray, states: np.ndarray, success: np.ndarray, moved: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        goals = [self._row_goals[row] for row in rows]
         return {
-            "success": none if success is None else success,
-            "moved_enough": none if moved is None else moved,
+            "success": success,
+            "moved_enough": moved,
             "goal": np.array([goal.text for goal in goals], object),
             "level": np.array([goal.level for goal in goals], object),
             "kind": np.array([goal.kind for goal in goals], object),
-            "relations": relations(self.simulator.observe(rows), self._convention),
+            "relations": relations(states, self._convention),
         }
 
     def observe(self, rows: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ from envs.clevr.predicates import (
     moved_enough,
 )
 from envs.clevr.resets import RESET_BOXES, draw_scenes
-from envs.clevr.rewards import REWARDS, potential, rewards
+from envs.clevr.rewards import REWARDS, judged, potential, rewards
 from envs.world import Goal, Scene, Simulator, Spaces
 
+_MOVE = int(GoalKind.MOVE)  # looking it up in the enumeration takes microseconds
 LEVELS = ("train", "rephrase", "easy", "hard")
 FOCUS = 0.6  # probability that the behaviour policy serves its goal in a step
 IDLE = 0.15  # probability that it never does in an episode
@@ -91,13 +92,19 @@ class ClevrWorld:
 
     def ends(self, specs: np.ndarray, success: np.ndarray) -> np.ndarray:
         """Whether the task ends each episode here (B,) bool; MOVE goals last one step."""
-        return np.asarray(success | (np.asarray(specs)[:, 0] == GoalKind.MOVE))
+        return np.asarray(success | (np.asarray(specs)[:, 0] == _MOVE))
 
     def reward(
         self, specs: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
     ) -> np.ndarray:
         """The named reward of each step (B,) float32, success bonus included."""
         return rewards(self.reward_name, specs, before, actions, after)
+
+    def judged(
+        self, specs: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`success` and `reward` of each step, for less than both cost apart."""
+        return judged(self.reward_name, specs, before, actions, after)
 
     def potential(self, specs: np.ndarray, states: np.ndarray) -> np.ndarray:
         """How near states (B, 10) are to their goals (B,) float32; larger is nearer."""

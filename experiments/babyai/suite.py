@@ -8,6 +8,7 @@ from experiments.babyai.pipeline import GridPreset
 from experiments.figures import PART_MARK, save_figure
 from experiments.folders import FIGURE, PAGE, RESULTS, TABLE
 from experiments.origin import say
+from experiments.published import note_published
 from experiments.report import NumberTable, ReportData, Section, write_report
 from experiments.report_tables import LENGTHS
 from experiments.results import Results, Row, save_results, write_text
@@ -52,6 +53,7 @@ def publish_suite(folder: Path, parts: Mapping[str, Results]) -> Results:
     write_text(folder / TABLE, "\n\n".join(tables) + "\n")
     save_figure(results, folder / FIGURE)
     say(f"report: {write_report(suite_report(results, parts), folder / PAGE).absolute().as_uri()}")
+    note_published(folder, (RESULTS, TABLE, FIGURE, PAGE))
     print_tables(terminal_tables(results)[:1])
     return results
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from experiments.babyai.folders import Distilled, has_samples
 from experiments.babyai.read import ReadSettings, base_path, base_text_model
-from experiments.joined_metrics import JoinedMetrics
 from experiments.progress import progress
 from experiments.stage import Stage, complete, is_done
+from experiments.stage_metrics import StageMetrics
 from experiments.tracking import Run
 from kalm.finetune import FinetuneConfig
 
@@ -77,7 +77,6 @@ def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Distilled) 
     train, held_out = samples.without(settings.validation_share, read.seed)
     config = replace(_config(settings, len(train)), seed=read.seed)
     name = tune_name(arm)
-    logged = JoinedMetrics(run, name)
     with progress(f"fine-tuning {arm.slug}", config.num_steps, "steps") as advance:
         finetune(
             model,
@@ -86,10 +85,9 @@ def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Distilled) 
             config,
             run.folder / arm.model,
             base_model=base_path(run.folder, read.base),
-            on_metrics=logged,
+            on_metrics=StageMetrics(run, name),
             on_samples=lambda step, indices: advance(step + 1),
         )
-    logged.flush()
 
 
 def _config(settings: TuneSettings, samples: int) -> FinetuneConfig:

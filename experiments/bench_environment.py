@@ -1,0 +1,176 @@
+"""CLEVR-Robot's speed: one environment against the original's, a batch against one core.
+
+Single environments are measured in steps per second of processor time, as the original was, so
+that other processes matter less; batches by the clock, since that is what threads are for.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from envs.clevr.environment import ClevrRobotEnv
+from envs.clevr.physics import ClevrSimulator
+from envs.clevr.predicates import NUM_BALLS, PUSHES, Direction
+from envs.clevr.vector_environment import ClevrRobotVectorEnv
+from experiments.bench_measure import LIMIT, OURS, PEER, BenchRow, Done, Plan, constant, measure
+from experiments.doctor import available_cores
+
+ORIGINAL, ORIGINAL_WITH_RESETS = 910.0, 514.0  # steps per CPU-second of the 2019 environment
+RESET_STEPS = 100  # the original's horizon
+NUM_ACTIONS = NUM_BALLS * len(PUSHES)
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    steps: int  # of the single environment, each repeat
+    num_envs: int  # that step together
+    batched_steps: int  # of all of them together, each repeat
+    repeats: int
+
+
+SIZES = {
+    "tiny": Size(60, 8, 40, 2),
+    "quick": Size(2_000, 256, 8_192, 5),
+    "full": Size(10_000, 256, 40_960, 9),
+}
+
+
+def rows(size: Size) -> Iterator[BenchRow]:
+    """A single environment without and with resets, and many at once."""
+    yield _without_resets(size)
+    yield _with_resets(size)
+    yield _batched(size)
+
+
+def _without_resets(size: Size) -> BenchRow:
+    plan = Plan(
+        "environment",
+        "single, no resets",
+        "steps/CPU-s",
+        peer="the original, as measured with MuJoCo 3.0.1",
+        limit="bare mj_step of the same states",
+        least_ratio=2.5,
+        least_share=0.85,
+    )
+    single = _Single(size.steps, horizon_steps=10**9)
+    ways = {OURS: single.run, LIMIT: single.bare_physics, PEER: constant(ORIGINAL)}
+    return measure(plan, ways, size.repeats, warmups=1)
+
+
+def _with_resets(size: Size) -> BenchRow:
+    plan = Plan(
+        "environment",
+        f"single, reset every {RESET_STEPS} steps",
+        "steps/CPU-s",
+        peer="the original, as measured with MuJoCo 3.0.1",
+        least_ratio=4.5,
+    )
+    single = _Single(size.steps, horizon_steps=RESET_STEPS)
+    ways = {OURS: single.run, PEER: constant(ORIGINAL_WITH_RESETS)}
+    return measure(plan, ways, size.repeats, warmups=1)
+
+
+class _Single:
+    """Random pushes towards a goal that cannot be reached: a ball behind itself."""
+
+    def __init__(self, steps: int, horizon_steps: int) -> None:
+        self._environment: ClevrRobotEnv = gymnasium.make(
+            "kalm/ClevrRobot-v0", horizon_steps=horizon_steps
+        ).unwrapped
+        goal = self._environment.tables.goals[0]
+        kind, source, _, _, *unused = goal.spec
+        never = (kind, source, source, int(Direction.BEHIND), *unused)
+        self._options = {"goal": replace(goal, spec=never)}
+        self._actions = np.random.default_rng(SEED).integers(NUM_ACTIONS, size=steps)
+
+    def run(self) -> Done:
+        """All pushes through the environment, and a reset wherever the episode ends."""
+        environment = self._environment
+        environment.reset(seed=SEED, options=self._options)
+        began = time.process_time()
+        for action in self._actions:
+            _, _, terminated, truncated, _ = environment.step(action)
+            if terminated or truncated:
+                environment.reset(options=self._options)
+        seconds = time.process_time() - began
+        return Done(len(self._actions), seconds, equal=_sum("final state", environment.save()))
+
+    def bare_physics(self) -> Done:
+        """The same pushes; only MuJoCo's own stepping counts."""
+        start, _ = self._environment.reset(seed=SEED, options=self._options)
+        simulator, slot = _BareSimulator(1), np.zeros(1, np.int64)
+        simulator.reset(slot, start[None])
+        for action in self._actions:
+            simulator.step(slot, action[None])
+        state = simulator.save(slot)
+        return Done(len(self._actions), simulator.seconds, equal=_sum("final state", state))
+
+
+class _BareSimulator(ClevrSimulator):
+    """The simulator with a watch that runs while MuJoCo steps."""
+
+    seconds = 0.0  # of processor time in mj_step
+
+    def _advance_with(
+        self, data: mujoco.MjData, states: np.ndarray, controls: np.ndarray, count: int
+    ) -> None:
+        full = mujoco.mjtState.mjSTATE_FULLPHYSICS
+        for state, control in zip(states, controls, strict=True):
+            mujoco.mj_resetData(self._model, data)
+            mujoco.mj_setState(self._model, data, state, full)
+            data.ctrl[:] = control
+            began = time.process_time()
+            mujoco.mj_step(self._model, data, count)
+            self.seconds += time.process_time() - began
+            mujoco.mj_getState(self._model, data, state, full)
+
+
+def _batched(size: Size) -> BenchRow:
+    threads = available_cores()
+    plan = Plan(
+        "environment",
+        f"{size.num_envs} at once on {threads} cores, 80 relations each step",
+        "steps/s",
+        peer="the same on one core",
+        least_ratio=1.8,
+    )
+    ways = {
+        OURS: _Batch(size, threads).run,
+        PEER: _Batch(size, 1).run,
+    }
+    return measure(plan, ways, size.repeats, warmups=1)
+
+
+class _Batch:
+    """Random pushes in many environments that step together."""
+
+    def __init__(self, size: Size, num_threads: int) -> None:
+        self._environments: ClevrRobotVectorEnv = gymnasium.make_vec(
+            "kalm/ClevrRobot-v0", num_envs=size.num_envs, num_threads=num_threads
+        )
+        shape = (max(1, size.batched_steps // size.num_envs), size.num_envs)
+        self._actions = np.random.default_rng(SEED).integers(NUM_ACTIONS, size=shape)
+
+    def run(self) -> Done:
+        """All steps; resets where episodes end belong to them."""
+        self._environments.reset(seed=SEED)
+        began = time.perf_counter()
+        held = 0
+        for actions in self._actions:
+            observations, _, _, _, info = self._environments.step(actions)
+            held += int(info["relations"].sum())
+        seconds = time.perf_counter() - began
+        same = {"relations that held": float(held), **_sum("final state", observations)}
+        return Done(self._actions.size, seconds, equal=same)
+
+
+def _sum(name: str, state: np.ndarray) -> dict[str, float]:
+    """One number that tells whether states are the same."""
+    return {name: float(np.abs(state, dtype=np.float64).sum())}

@@ -1,0 +1,107 @@
+"""The checks of `python -m experiments.soak`, each at a small count, on one tiny run."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.soak.check import NotHeldError
+from experiments.soak.damage import damage_newest
+from experiments.soak.disk import fill_disk
+from experiments.soak.flips import flip_and_cut, problems
+from experiments.soak.fuzz import fuzz
+from experiments.soak.goals import forge_tokens
+from experiments.soak.kills import Baseline, kill_stages, kill_within_an_epoch, stop_gently
+from experiments.soak.numbers import inject_nan
+from experiments.soak.sharing import lose_a_worker, poison_goals, same_rollouts
+from experiments.soak.strangers import refuse_strangers
+from experiments.soak.toy_run import put, tiny
+from experiments.soak.volume import write_and_stream
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Baseline:
+    made = Baseline(tmp_path_factory.mktemp("soak"), tiny())
+    put(made.run, made.folder / "finished")
+    return made
+
+
+@pytest.fixture
+def finished(baseline: Baseline, tmp_path: Path) -> Path:
+    put(baseline.folder / "finished", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_killed_stages_end_like_uninterrupted_ones(baseline: Baseline) -> None:
+    assert kill_stages(baseline, 1, stages=("ground", "imagine")).held == 2
+
+
+def test_a_run_that_differs_from_the_uninterrupted_one_is_noticed(baseline: Baseline) -> None:
+    put(baseline.folder / "finished", baseline.run)
+    baseline.require_same("evaluate", "nothing was done")
+    weights = baseline.run / "models/grounding/best/heads.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(NotHeldError, match=r"heads\.safetensors"):
+        baseline.require_same("evaluate", "a bit was flipped")
+
+
+def test_three_kills_within_an_epoch_leave_every_sample_seen_once(baseline: Baseline) -> None:
+    assert kill_within_an_epoch(baseline).numbers["samples"] == 60
+
+
+def test_sigterm_leaves_a_checkpoint_of_that_moment(baseline: Baseline) -> None:
+    assert 10 <= stop_gently(baseline).numbers["step_of_the_checkpoint"] < 60
+
+
+def test_flipped_bits_and_cut_files_of_a_run_are_named(finished: Path) -> None:
+    assert flip_and_cut(finished, flips=12, cuts=6).held == 18
+
+
+def test_a_whole_run_verifies_and_a_foreign_file_does_not(finished: Path) -> None:
+    assert problems(finished) == []
+    (finished / "evaluation/agents/extra.parquet").write_bytes(b"?")
+    assert any("extra.parquet is not part of the run" in problem for problem in problems(finished))
+
+
+def test_a_half_written_checkpoint_or_shard_is_skipped_and_named(baseline: Baseline) -> None:
+    assert damage_newest(baseline, "half-written").held == 2
+
+
+def test_nan_ends_a_stage_and_nothing_is_saved_after_it(baseline: Baseline) -> None:
+    assert inject_nan(baseline).held == 4
+
+
+def test_a_full_disk_gives_one_clear_error_and_harms_nothing(baseline: Baseline) -> None:
+    assert fill_disk(baseline, ("collect", "ground", "imagine")).held == 3
+
+
+def test_two_workers_and_other_batches_imagine_the_same(baseline: Baseline) -> None:
+    assert same_rollouts(baseline, workers=(1, 2), batches=(8,)).held == 2
+    assert same_rollouts(baseline, workers=(1,), batches=(1, 32)).held == 2
+
+
+def test_the_shard_of_a_killed_worker_is_done_anew(baseline: Baseline) -> None:
+    assert lose_a_worker(baseline).numbers["shards"] == 6
+
+
+def test_goals_that_cannot_be_imagined_are_listed_and_the_rest_completes(
+    baseline: Baseline,
+) -> None:
+    assert poison_goals(baseline).held == 6
+
+
+def test_goals_of_any_characters_forge_no_control_token() -> None:
+    assert forge_tokens(600).held == 1_800
+
+
+def test_broken_settings_and_files_give_no_traceback(finished: Path, tmp_path: Path) -> None:
+    assert fuzz(finished, tmp_path / "fuzz", 6).held > 20
+
+
+def test_model_folders_of_strangers_are_refused(finished: Path, tmp_path: Path) -> None:
+    assert refuse_strangers(finished, tmp_path / "strangers").held == 2
+
+
+def test_many_steps_are_written_and_read_in_memory_that_stays_flat(tmp_path: Path) -> None:
+    assert write_and_stream(tmp_path, 100_000).held == 100_000
