@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -209,7 +209,7 @@ class Evaluation:
     def _row(self, agent: str, level: str, kind: str, strata: Sequence[Stratum]) -> EvaluationRow:
         interval = success_interval(strata)
         seeds = sorted({r.agent_seed for r in self.records if r.agent == agent})
-        episodes = sum(stratum.outcomes.size for stratum in strata)
+        episodes = sum(stratum.episodes for stratum in strata)
         return EvaluationRow(
             agent,
             level,
@@ -229,19 +229,23 @@ class Evaluation:
         return steps, weighted_mean(invalid) / max(steps, 1.0) if invalid else None
 
     def _outcomes(self, agent: str, level: str, kind: str, measure: str) -> np.ndarray | None:
-        """Outcomes (S, N) of an agent on one kind of goals, by seed and task."""
-        by_seed: dict[int, dict[int, Any]] = {}
-        for record in self._by_cell.get((agent, level, kind), []):
-            by_seed.setdefault(record.agent_seed, {})[record.task] = getattr(record, measure)
-        rows = [dict(sorted(by_seed[seed].items())) for seed in sorted(by_seed)]
-        if not rows or any(outcome is None for row in rows for outcome in row.values()):
+        """Outcomes (S, N) of an agent on one kind of goals, by seed and task; NaN: not run."""
+        records = self._by_cell.get((agent, level, kind), [])
+        if not records or any(getattr(record, measure) is None for record in records):
             return None
-        if any(row.keys() != rows[0].keys() for row in rows):
-            raise ValueError(
-                f"Expected the same tasks of `{level}` for every seed of agent `{agent}`. "
-                "Evaluate all seeds on one task file."
-            )
-        return np.array([list(row.values()) for row in rows], np.float64)
+        seeds = sorted({r.agent_seed for r in self.records if r.agent == agent})
+        told = {record.task: (record.goal, record.task_seed) for record in records}
+        numbers = {task: place for place, task in enumerate(sorted(told))}
+        outcomes = np.full((len(seeds), len(numbers)), np.nan)
+        for record in records:
+            if told[record.task] != (record.goal, record.task_seed):
+                raise ValueError(
+                    f"Expected the same tasks of `{level}` for every seed of agent `{agent}`. "
+                    "Evaluate all seeds on one task file."
+                )
+            place = seeds.index(record.agent_seed), numbers[record.task]
+            outcomes[place] = getattr(record, measure)
+        return outcomes
 
 
 _SCHEMA = pa.schema(

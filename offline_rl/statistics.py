@@ -1,8 +1,9 @@
 """Shares of success with 95 % intervals, and comparisons between agents.
 
 Outcomes come as matrices (S seeds, N tasks): every seed's agent runs the same tasks, so bootstraps
-resample seeds and tasks crosswise. Strata (kinds of goals, levels) are resampled one by one and
-enter with fixed weights.
+resample seeds and tasks crosswise. A task that a seed did not run is NaN: such as the starts that
+only some seeds' data know. Strata (kinds of goals, levels) are resampled one by one and enter with
+fixed weights.
 """
 
 import math
@@ -29,7 +30,12 @@ class Stratum:
     """Outcomes of one kind of task, and its share in the whole."""
 
     weight: float  # shares of all strata sum to 1
-    outcomes: np.ndarray  # (S, N), such as 0 and 1
+    outcomes: np.ndarray  # (S, N), such as 0 and 1; NaN where the seed did not run the task
+
+    @property
+    def episodes(self) -> int:
+        """How many outcomes there are."""
+        return int(np.count_nonzero(~np.isnan(self.outcomes)))
 
 
 def wilson(value: float, count: float, confidence: float = 0.95) -> Interval:
@@ -48,7 +54,7 @@ def wilson(value: float, count: float, confidence: float = 0.95) -> Interval:
 
 def weighted_mean(strata: Sequence[Stratum]) -> float:
     """The strata's means, weighted."""
-    return float(sum(stratum.weight * stratum.outcomes.mean() for stratum in strata))
+    return float(sum(stratum.weight * np.nanmean(stratum.outcomes) for stratum in strata))
 
 
 def effective_count(strata: Sequence[Stratum]) -> float:
@@ -56,7 +62,7 @@ def effective_count(strata: Sequence[Stratum]) -> float:
 
     Source: Kish 1965, the design effect of unequal weights.
     """
-    return 1.0 / sum(stratum.weight**2 / stratum.outcomes.size for stratum in strata)
+    return 1.0 / sum(stratum.weight**2 / stratum.episodes for stratum in strata)
 
 
 def success_interval(strata: Sequence[Stratum], seed: int = 0) -> Interval:
@@ -117,8 +123,23 @@ def bootstrap_means(strata: Sequence[Stratum], seed: int, resamples: int = RESAM
     seed_shares = _resampled_shares(rng, num_seeds, resamples)
     for stratum in strata:
         task_shares = _resampled_shares(rng, stratum.outcomes.shape[1], resamples)
-        per_task = seed_shares @ stratum.outcomes.astype(np.float64)  # (R, N)
-        means += stratum.weight * (per_task * task_shares).sum(axis=1)
+        means += stratum.weight * _drawn_means(stratum.outcomes, seed_shares, task_shares)
+    return means
+
+
+def _drawn_means(
+    outcomes: np.ndarray, seed_shares: np.ndarray, task_shares: np.ndarray
+) -> np.ndarray:
+    """Means (R,) of the outcomes that were drawn; the mean of all where none of them was run."""
+    values = outcomes.astype(np.float64)
+    missing = np.isnan(values)
+    per_task = seed_shares @ np.where(missing, 0.0, values)  # (R, N)
+    sums: np.ndarray = (per_task * task_shares).sum(axis=1)
+    if not missing.any():
+        return sums
+    run = ((seed_shares @ ~missing) * task_shares).sum(axis=1)
+    everything = np.full(len(sums), np.nanmean(values))
+    means: np.ndarray = np.divide(sums, run, out=everything, where=run > 0.0)
     return means
 
 

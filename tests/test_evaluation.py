@@ -186,8 +186,18 @@ def test_levels_that_were_not_evaluated_have_no_row() -> None:
     assert levels == {"easy"}
 
 
+def test_seeds_that_ran_parts_of_the_tasks_are_pooled_over_what_they_ran() -> None:
+    """Such as a table of states that knows other starts with each seed's data."""
+    runs = [(0, 0, True), (0, 1, True), (0, 2, False), (1, 2, True), (1, 3, False)]
+    (row,) = evaluation([record("a", *run) for run in runs]).rows()
+    assert (row.success, row.episodes, row.seeds) == (0.6, 5, (0, 1))
+    nan = np.nan
+    expected = success_interval([Stratum(1.0, np.array([[1, 1, 0, nan], [nan, nan, 1, 0]]))])
+    assert (row.low, row.high) == (expected.low, expected.high)
+
+
 def test_seeds_with_other_tasks_are_refused() -> None:
-    records = [record("a", 0, 0, True), record("a", 1, 1, True)]
+    records = [record("a", 0, 0, True), record("a", 1, 0, True, goal="come")]
     with pytest.raises(ValueError, match="Expected the same tasks of `easy`"):
         evaluation(records).rows()
 

@@ -75,6 +75,23 @@ def test_the_bootstrap_spreads_as_seeds_and_tasks_do() -> None:
     assert spread == pytest.approx(seeds.std() / np.sqrt(3), rel=0.05)
 
 
+def test_tasks_that_a_seed_did_not_run_count_nothing() -> None:
+    nan = np.nan
+    parts = [
+        Stratum(0.5, np.array([[1.0, nan, 0.0], [nan, 1.0, 1.0]])),
+        Stratum(0.5, np.zeros((2, 2))),
+    ]
+    assert weighted_mean(parts) == 0.5 * 3 / 4
+    assert effective_count(parts) == pytest.approx(1 / (0.25 / 4 + 0.25 / 4))
+    alike = np.array([[1.0, 0.0, nan, 1.0], [1.0, 0.0, 1.0, nan]])
+    means = bootstrap_means([Stratum(1.0, np.tile(alike, 50))], seed=0)
+    assert means.mean() == pytest.approx(2 / 3, abs=0.01)
+    # Both seeds agree, so what is left is the spread of 200 tasks, those run once at half weight.
+    assert means.std() == pytest.approx(
+        np.sqrt((50 * 4 / 9 + 50 * 1 / 9 + 100 * 1 / 36) / 150**2), rel=0.1
+    )
+
+
 def test_the_bootstrap_of_one_stratum_agrees_with_scipys() -> None:
     values = coin(np.random.default_rng(1), 0.4, 1, 150)
     ours = np.quantile(bootstrap_means([Stratum(1.0, values)], seed=0), (0.025, 0.975))
