@@ -76,7 +76,8 @@ def success_interval(strata: Sequence[Stratum], seed: int = 0) -> Interval:
     if len(strata[0].outcomes) == 1:
         return floor
     low, high = np.quantile(bootstrap_means(strata, seed), (0.025, 0.975))
-    return Interval(value, min(floor.low, float(low)), max(floor.high, float(high)))
+    low, high = max(0.0, float(low)), min(1.0, float(high))  # sums of weights round
+    return Interval(value, min(floor.low, low), max(floor.high, high))
 
 
 def mean_interval(strata: Sequence[Stratum], seed: int = 0) -> Interval:

@@ -92,6 +92,13 @@ def test_tasks_that_a_seed_did_not_run_count_nothing() -> None:
     )
 
 
+def test_shares_stay_within_0_and_1_however_weights_round() -> None:
+    for count in range(2, 12):
+        weights = np.random.default_rng(count).dirichlet(np.ones(count))
+        interval = success_interval([Stratum(weight, np.ones((3, 7))) for weight in weights])
+        assert 0.0 < interval.low < interval.value <= interval.high <= 1.0
+
+
 def test_the_bootstrap_of_one_stratum_agrees_with_scipys() -> None:
     values = coin(np.random.default_rng(1), 0.4, 1, 150)
     ours = np.quantile(bootstrap_means([Stratum(1.0, values)], seed=0), (0.025, 0.975))
