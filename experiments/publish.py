@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 
 from envs.world import World
-from experiments.babyai.publish import grid_base_model, grid_report, is_grid_run
+from experiments.babyai.publish import grid_report, is_grid_run
 from experiments.babyai.suite import publish_suite
 from experiments.clips import galleries
 from experiments.figures import save_figure
@@ -32,6 +32,7 @@ from experiments.table import (
     score_cell,
     terminal_tables,
 )
+from experiments.teduo.publish import reading_base_model
 from experiments.tracking import WandbConfig, read_curve, read_metrics, rebuild_mirror
 from experiments.webshop.publish import is_shop_run, shop_report
 from kalm.primer import PrimerConfig
@@ -92,7 +93,7 @@ def publish(folder: Path) -> Results:
     seeds = seed_folders(folder)
     shops = is_shop_run(seeds[0])
     grids = is_grid_run(seeds[0]) and not shops
-    base_model = grid_base_model(seeds[0]) if grids or shops else _base_model(seeds[0])
+    base_model = reading_base_model(seeds[0]) if grids or shops else _base_model(seeds[0])
     results = results_of(folder, folder.name, base_model, scored=shops)
     save_results(results, folder / RESULTS)
     tables = [markdown_table(results)]

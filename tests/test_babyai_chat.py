@@ -15,14 +15,11 @@ from tiny_models import save_grid_chat
 
 from envs.babyai.layouts import SIZES
 from envs.babyai.program_text import spec_text
-from experiments.babyai.audit import LABELS
 from experiments.babyai.baselines import BaselineSettings
 from experiments.babyai.collect import GridCollectSettings
 from experiments.babyai.distil import DistilSettings
 from experiments.babyai.evaluate import GridEvaluateSettings
 from experiments.babyai.folders import (
-    GOALS,
-    TEST_GOALS,
     Arm,
     asked_goals,
     grid_world,
@@ -34,13 +31,16 @@ from experiments.babyai.label import LabelSettings
 from experiments.babyai.losses import loss_section
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.presets import GRID_PRESETS
-from experiments.babyai.read import ReadSettings, _drawn, _readings
-from experiments.babyai.tune import TuneSettings, _config
+from experiments.babyai.read import _drawn
 from experiments.chats import ANSWERS, ChatSettings
 from experiments.folders import read_json
 from experiments.ground import BaseModelSettings
 from experiments.pipeline import check_preset, run_pipeline
 from experiments.results import Results
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.folders import AUDIT_FILE, GOALS, TEST_GOALS
+from experiments.teduo.read import read_texts
+from experiments.teduo.tune import TuneSettings, _config
 from experiments.tracking import WandbConfig, read_metrics
 from imagination.judge import JudgeSettings
 from imagination.proxies import ProxySettings
@@ -188,7 +188,7 @@ def test_an_endpoint_reads_and_judges_a_run_and_its_labels_are_audited(endpoint:
     numbers = read_json(folder / GOALS)["numbers"]
     assert (numbers["programs"], numbers["model_calls"]) == (6, 6)
     assert (numbers["prompt_tokens"], numbers["answer_tokens"]) == (6 * 7, 6 * 2)
-    audit = read_json(folder / LABELS)
+    audit = read_json(folder / AUDIT_FILE)
     assert audit["all/precision"] == 1.0
     assert audit["all/recall"] > 0.9
     assert (
@@ -238,10 +238,10 @@ def test_a_chat_model_here_may_read_for_another_base_model_and_is_asked_once(
     base: Path, tmp_path: Path
 ) -> None:
     settings = ReadSettings(chat=ChatSettings(str(base), max_tokens=4))
-    found, costs = _readings(tmp_path, settings, ["go there", "go there", "stay"], GRID)
+    found, costs = read_texts(tmp_path, settings, ["go there", "go there", "stay"], GRID)
     assert found.numbers()["duplicate_texts"] == 1
     assert (costs["model_calls"], costs["cached_answers"]) == (2, 0)
-    again, costs = _readings(tmp_path, settings, ["stay", "go there"], GRID)
+    again, costs = read_texts(tmp_path, settings, ["stay", "go there"], GRID)
     assert (costs["model_calls"], costs["cached_answers"]) == (0, 2)
     assert again.abstained == {text: found.abstained[text] for text in ("stay", "go there")}
 

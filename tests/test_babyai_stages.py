@@ -11,23 +11,23 @@ import pytest
 from envs.babyai.goals import specs_array
 from envs.babyai.program_text import spec_text
 from experiments.babyai import evaluate, read
-from experiments.babyai.audit import LABELS
 from experiments.babyai.baselines import BaselineSettings
 from experiments.babyai.collect import GridCollectSettings
 from experiments.babyai.distil import DistilSettings, meant_goals
 from experiments.babyai.evaluate import GridEvaluateSettings
-from experiments.babyai.folders import GOALS, NEW_GRIDS, Arm, grid_world, new_worlds
+from experiments.babyai.folders import NEW_GRIDS, Arm, grid_world, new_worlds
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.presets import GRID_PRESETS, SUITES
-from experiments.babyai.read import ReadSettings
 from experiments.babyai.sections import grid_sections
 from experiments.babyai.suite import publish_suite
-from experiments.babyai.tune import TuneSettings
 from experiments.clips import watched
 from experiments.folders import EVALUATION, OUTCOMES, open_run
 from experiments.ground import BaseModelSettings
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.results import Results, load_results
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.folders import AUDIT_FILE, GOALS
+from experiments.teduo.tune import TuneSettings
 from experiments.tracking import Run, WandbConfig
 from kalm.finetune import FinetuneConfig
 from kalm.primer import PrimerConfig
@@ -82,8 +82,8 @@ def read_rightly(run: Run, settings: ReadSettings, stage: str, texts: list[str],
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     folder = tmp_path_factory.mktemp("runs") / "grids"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read, "write_readings", read_rightly)
-        patch.setattr(evaluate, "write_readings", read_rightly)
+        patch.setattr(read, "write_programs", read_rightly)
+        patch.setattr(evaluate, "write_programs", read_rightly)
         return folder, run_pipeline(small(), folder, "kalm run grids", WandbConfig())
 
 
@@ -127,7 +127,7 @@ def test_distillation_took_no_environment_step_and_its_plans_replay(
 
 
 def test_labels_are_audited_by_goal_kind(finished: tuple[Path, Results]) -> None:
-    numbers = json.loads((finished[0] / "seed-0" / LABELS).read_text())
+    numbers = json.loads((finished[0] / "seed-0" / AUDIT_FILE).read_text())
     # One goal was not understood: its kind loses recall, no label is wrong.
     assert numbers["all/precision"] == 1.0
     assert 0.9 < numbers["all/recall"] < 1.0
@@ -236,7 +236,7 @@ def test_sections_show_the_numbers_of_the_files_of_all_seeds(
 ) -> None:
     folder = finished[0] / "seed-0"
     labels, distilled = grid_sections([folder, folder])  # the stand-in counts no reading
-    audit = json.loads((folder / LABELS).read_text())
+    audit = json.loads((folder / AUDIT_FILE).read_text())
     kinds = {row[0]: row[1:] for row in labels.tables[0].rows}
     for kind in ("go_to", "put_next", "all"):
         twice = f"{2 * audit[f'{kind}/true_positives']:,}"

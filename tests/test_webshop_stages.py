@@ -14,21 +14,20 @@ from scripted_chat import ScriptedChat
 
 from envs.store import EpisodeStore
 from envs.webshop.requirements import require
-from experiments.babyai.read import ReadSettings
-from experiments.babyai.tune import TuneSettings
 from experiments.folders import EVALUATION, OUTCOMES, WATCHED, open_run
 from experiments.ground import BaseModelSettings
-from experiments.pipeline import run_pipeline, with_seed
+from experiments.pipeline import check_preset, run_pipeline, with_seed
 from experiments.results import Results, load_results
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.folders import AUDIT_FILE, GOALS
+from experiments.teduo.tune import TuneSettings
 from experiments.tracking import Run, WandbConfig
 from experiments.webshop import evaluate, judge, read
 from experiments.webshop.audit import AuditSettings, agreement
 from experiments.webshop.collect import ShopCollectSettings
 from experiments.webshop.evaluate import ShopEvaluateSettings, evaluation_goals
 from experiments.webshop.folders import (
-    AUDIT_FILE,
     FILTERING,
-    GOALS,
     PLAYS,
     ShopArm,
     goal_texts,
@@ -213,8 +212,8 @@ def test_a_chat_models_verdicts_label_purchases_and_nonsense_is_counted(
         judge.judge_stage(run, labels, small().read, overwrite=False)
         rewards = judge.label_rewards(run, labels, find_purchases(read_plays(folder)))
         found = [rewards(goal) for goal in understood_goals(folder)]
-    with pytest.raises(ValueError, match="Expected a chat model as a judge"):
-        judge.check_judge(labels, small().read)
+    with pytest.raises(ValueError, match=r"chat model to judge.*leave --labels\.judged out"):
+        check_preset(replace(small(), labels=labels))
     said = json.loads((folder / judge.JUDGED).read_text())["numbers"]
     assert 0 < said["model_calls"] <= said["judged"] <= 2 * len(found)  # equal ones are asked once
     assert 0 < said["nonsense"] < said["judged"]

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.babyai.folders import (
-    COLLECT,
-    GOALS,
     Arm,
     asked_goals,
     empirical_model,
@@ -17,10 +15,10 @@ from experiments.babyai.folders import (
     transitions_folder,
 )
 from experiments.babyai.label import JUDGE, LabelSettings, judged_labels, label_needs
-from experiments.babyai.read import READ
 from experiments.folders import read_json, whole_json
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import AUDIT, AUDIT_FILE, COLLECT, GOALS, READ
 from experiments.tracking import Run
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
     from envs.world import Goal
 
-AUDIT = "audit-labels"
-LABELS = "evaluation/labels.json"  # relative to the run folder
 COSTS = ("model_calls", "prompt_tokens", "answer_tokens")
 MAX_ROWS = 20_000  # transitions that are judged for every goal
 
@@ -42,9 +38,9 @@ def audit_stage(run: Run, settings: LabelSettings, arm: Arm, *, overwrite: bool)
     """
     complete(
         run,
-        Stage(AUDIT, arm, (COLLECT, READ, *label_needs(settings, arm.data)), (LABELS,)),
+        Stage(AUDIT, arm, (COLLECT, READ, *label_needs(settings, arm.data)), (AUDIT_FILE,)),
         lambda: _audit(run, settings, arm),
-        lambda: whole_json(run.folder / LABELS),
+        lambda: whole_json(run.folder / AUDIT_FILE),
         overwrite=overwrite,
     )
 
@@ -67,7 +63,7 @@ def _audit(run: Run, settings: LabelSettings, arm: Arm) -> None:
     numbers = {f"{kind}/{name}": n for kind, row in found.items() for name, n in row.items()}
     numbers |= {name: costs[name] for name in COSTS if name in costs}
     known = {name: number for name, number in numbers.items() if number == number}  # no nan
-    write_text(run.folder / LABELS, json.dumps(known, indent=1) + "\n")
+    write_text(run.folder / AUDIT_FILE, json.dumps(known, indent=1) + "\n")
     run.rewind(AUDIT, -1)
     run.log(AUDIT, 0, known)
 

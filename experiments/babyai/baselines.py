@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.babyai.distil import distil_name
-from experiments.babyai.folders import COLLECT, Arm, grid_world, has_samples
+from experiments.babyai.folders import Arm, grid_world
 from experiments.folders import goal_encoder
 from experiments.progress import progress
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import COLLECT, has_samples
 from experiments.tracking import Run
 from experiments.train import agent_problems
 from offline_rl.algorithms import AlgorithmConfig, find_algorithm
@@ -78,7 +78,7 @@ def baselines_stage(run: Run, settings: BaselineSettings, *, overwrite: bool) ->
         complete(
             run,
             Stage(
-                baseline.stage, network, (COLLECT, distil_name(baseline.arm)), (baseline.folder,)
+                baseline.stage, network, (COLLECT, baseline.arm.distil_stage), (baseline.folder,)
             ),
             lambda b=baseline, n=network: _imitate(run, n, b),  # type: ignore[misc]
             lambda b=baseline: _problems(run, b, "imitation"),  # type: ignore[misc]
@@ -88,7 +88,7 @@ def baselines_stage(run: Run, settings: BaselineSettings, *, overwrite: bool) ->
         alone = replace(settings, imitation=(), network=ImitationConfig(), offline_rl=())
         complete(
             run,
-            Stage(baseline.stage, alone, (COLLECT, distil_name(baseline.arm)), (baseline.folder,)),
+            Stage(baseline.stage, alone, (COLLECT, baseline.arm.distil_stage), (baseline.folder,)),
             lambda b=baseline: _train(run, settings, b),  # type: ignore[misc]
             lambda b=baseline: agent_problems(run.folder / b.folder),  # type: ignore[misc]
             overwrite=overwrite,

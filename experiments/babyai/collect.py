@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.folders import COLLECT, data_name, order_file, transitions_folder
+from experiments.babyai.folders import data_name, order_file, transitions_folder
 from experiments.folders import data_card
 from experiments.names import require_known
 from experiments.progress import Advance, progress
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import COLLECT
 from experiments.tracking import Run
 
 if TYPE_CHECKING:

@@ -9,17 +9,16 @@ import numpy as np
 
 from experiments.babyai.baselines import BaselineSettings, taught
 from experiments.babyai.folders import (
-    TEST_GOALS,
     Arm,
     empirical_model,
     grid_world,
-    has_samples,
     read_goals,
 )
-from experiments.babyai.read import ReadSettings, base_chat, base_text_model, is_chat_base
 from experiments.chats import chat_costs
 from experiments.folders import goal_encoder
 from experiments.ground import torch_device
+from experiments.teduo.base import ReadSettings, base_chat, base_text_model, is_chat_base
+from experiments.teduo.folders import TEST_GOALS, has_samples
 
 if TYPE_CHECKING:
     from envs.babyai.states import GridShape

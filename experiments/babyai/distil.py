@@ -10,24 +10,21 @@ import numpy as np
 
 from envs.step_count import counted_steps
 from experiments.babyai.folders import (
-    COLLECT,
-    PLANNED,
     Arm,
     asked_goals,
     empirical_model,
     grid_world,
-    has_samples,
     order_file,
     read_goals,
     transitions_folder,
 )
 from experiments.babyai.label import JUDGE, LabelSettings, judged_labels, label_needs
-from experiments.babyai.read import READ
 from experiments.folders import whole_json
 from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import COLLECT, PLANNED, READ, has_samples
 from experiments.tracking import Run
 from offline_rl.distillation import DistillationConfig
 
@@ -79,7 +76,7 @@ def distil_stage(run: Run, settings: DistilSettings, *, overwrite: bool) -> None
         complete(
             run,
             Stage(
-                distil_name(arm),
+                arm.distil_stage,
                 replace(settings, arms=(arm.label,)),
                 (COLLECT, READ, *label_needs(settings.labels, arm.data)),
                 (arm.samples, arm.report),
@@ -93,11 +90,6 @@ def distil_stage(run: Run, settings: DistilSettings, *, overwrite: bool) -> None
                 f"{arm.label}: no plans to learn from, as no goal was understood or the data "
                 f"reaches none; left out. {run.folder / arm.report} counts the goals."
             )
-
-
-def distil_name(arm: Arm) -> str:
-    """The stage that makes an arm's samples."""
-    return f"distil-{arm.slug}"
 
 
 def meant_goals(run: Run, settings: DistilSettings, arm: Arm) -> list[MeantGoal]:
@@ -145,8 +137,8 @@ def _distil(run: Run, settings: DistilSettings, arm: Arm) -> None:
     ).write(run.folder / arm.samples)
     report = _report(run, model, goals, steps, arm, taken.steps)
     write_text(run.folder / arm.report, json.dumps(report, indent=1) + "\n")
-    run.rewind(distil_name(arm), -1)
-    run.log(distil_name(arm), 0, report["numbers"])
+    run.rewind(arm.distil_stage, -1)
+    run.log(arm.distil_stage, 0, report["numbers"])
 
 
 def _questions(

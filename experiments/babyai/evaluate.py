@@ -10,20 +10,18 @@ import numpy as np
 from experiments.babyai.baselines import BaselineSettings, taught
 from experiments.babyai.contestants import GridContestant, Playing, agents, references
 from experiments.babyai.folders import (
-    COLLECT,
-    TEST_GOALS,
     Arm,
     grid_worlds,
-    has_samples,
     new_worlds,
 )
-from experiments.babyai.read import READ, ReadSettings, write_readings
-from experiments.babyai.tune import tune_name
+from experiments.babyai.read import write_programs
 from experiments.babyai.watched import watched_episodes, write_watched
 from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED, whole_json
 from experiments.names import require_known
 from experiments.progress import progress
 from experiments.stage import Stage, complete
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.folders import COLLECT, READ, READ_TEST, TEST_GOALS, has_samples
 from experiments.tracking import Run, read_commands
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from offline_rl.evaluation import Record
     from offline_rl.grid_play import Plays
 
-READ_TEST = "read-test-goals"
 SPLITS = ("train", "wording", "combination", "both", "kind")
 
 
@@ -106,7 +103,7 @@ def evaluate_stage(
         )
     match.read_goals(read, overwrite)
     learned = taught(run.folder, baselines.imitators + baselines.agents)
-    tuned = (tune_name(arm) for arm in arms if has_samples(run.folder, arm))
+    tuned = (arm.tune_stage for arm in arms if has_samples(run.folder, arm))
     needs = (COLLECT, READ_TEST, *tuned, *(baseline.stage for baseline in learned))
     playing = Playing(settings.variants, settings.temperature, settings.in_context)
     match.complete(
@@ -146,7 +143,7 @@ class _Match:
         complete(
             run,
             Stage(READ_TEST, self._settings, (READ,), (TEST_GOALS,)),
-            lambda: write_readings(run, read, READ_TEST, self._texts(), TEST_GOALS),
+            lambda: write_programs(run, read, READ_TEST, self._texts(), TEST_GOALS),
             lambda: whole_json(run.folder / TEST_GOALS),
             overwrite=overwrite,
         )

@@ -1,6 +1,5 @@
 """Where the stages of a BabyAI run meet on disk, and what earlier stages said."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from experiments.folders import read_json
 from experiments.names import require_known
 from experiments.stage import stage_settings
+from experiments.teduo.folders import COLLECT, GOALS, PLANNED, Distilled
 
 if TYPE_CHECKING:
     from envs.babyai.world import BabyAiWorld
@@ -16,11 +16,8 @@ if TYPE_CHECKING:
     from imagination.programs import Program
     from offline_rl.empirical import EmpiricalModel
 
-GOALS = "data/goals.json"  # what every training goal was read as
-TEST_GOALS = "evaluation/goals.json"  # what the goals of the evaluation were read as
-COLLECT = "collect"  # the stage whose settings say which grids these are
 NEW_GRIDS = 1_000_000  # seeds of grids to test on begin here; no training uses them
-PLANNED, CLONED = "planned", "cloned"
+CLONED = "cloned"  # samples that are stretches of play
 
 
 @dataclass(frozen=True)
@@ -39,30 +36,6 @@ METHODS = {
     "teduo-list": Method(PLANNED, "roles_egocentric", lists=True),
     "cloning": Method(CLONED, "roles_egocentric"),
 }
-
-
-class Distilled(ABC):
-    """A method, and where what is made with it lies in a run folder."""
-
-    @property
-    @abstractmethod
-    def slug(self) -> str:
-        """Its name in file and stage names; `distil-SLUG` makes the samples."""
-
-    @property
-    def samples(self) -> str:
-        """File of its samples."""
-        return f"data/samples-{self.slug}.parquet"
-
-    @property
-    def report(self) -> str:
-        """File that says what became of the goals."""
-        return f"evaluation/distillation-{self.slug}.json"
-
-    @property
-    def model(self) -> str:
-        """Folder of its fine-tuned model, with checkpoints, last and best."""
-        return f"models/{self.slug}"
 
 
 @dataclass(frozen=True)
@@ -165,11 +138,6 @@ def asked_goals(folder: Path) -> "list[Goal]":
     """The training goals that a run chose to train on."""
     read = read_json(folder / GOALS)["programs"]
     return [goal for goal in training_goals(folder) if goal.text in read]
-
-
-def has_samples(folder: Path, arm: Distilled) -> bool:
-    """Whether an arm has plans to learn from and others to hold out."""
-    return bool(read_json(folder / arm.report)["numbers"]["plans"] > 1)
 
 
 def read_goals(folder: Path, file: str = GOALS) -> "dict[str, Program | None]":

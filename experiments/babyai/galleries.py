@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from envs.episode import Episode
-from experiments.babyai.folders import TEST_GOALS
 from experiments.clips import watched
 from experiments.films import GridFilm, Step
 from experiments.folders import EVALUATION, read_json
 from experiments.outcome_galleries import MAX_STEPS, outcome_clip, outcome_galleries
 from experiments.report import Clip, Gallery
+from experiments.teduo.folders import TEST_GOALS
 
 
 def grid_galleries(folder: Path) -> tuple[Gallery, ...]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.babyai.folders import (
-    COLLECT,
     Arm,
     asked_goals,
     empirical_model,
@@ -21,7 +20,6 @@ from experiments.babyai.folders import (
     judgement_file,
     labels_file,
 )
-from experiments.babyai.read import READ, ReadSettings, run_chat
 from experiments.chats import chat_costs
 from experiments.folders import whole_json
 from experiments.names import require_known
@@ -29,6 +27,8 @@ from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.base import ReadSettings, run_chat
+from experiments.teduo.folders import COLLECT, READ
 from experiments.tracking import Run
 from imagination.judge import JudgeSettings
 from imagination.proxies import ProxySettings

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.babyai.folders import Arm, has_samples, judgement_file
+from experiments.babyai.folders import Arm, judgement_file
 from experiments.folders import read_json
 from experiments.report import NumberTable, Section
 from experiments.stage import done_stages, stage_settings
+from experiments.teduo.folders import DISTIL, has_samples
 from experiments.tracking import read_metrics
 
-_DISTIL, _JUDGE = "distil-", "judge-"  # beginnings of stages' names
+_JUDGE = "judge-"  # before the data sets in names of stages
 _COUNTS = {  # of a contestant: what its model said, and how much of it names no action
     "answers": "answers_without_action",
     "actions": "unknown_actions",
@@ -31,7 +32,7 @@ def loss_section(seeds: Sequence[Path]) -> Section:
         (seed, Arm.of(stage_settings(seed, stage)["arms"][0]))
         for seed in seeds
         for stage in done_stages(seed)
-        if stage.startswith(_DISTIL)
+        if stage.startswith(DISTIL)
     ]
     lost = Counter(arm.label for seed, arm in arms if not has_samples(seed, arm))
     rows = tuple((label, str(count)) for label, count in lost.items())

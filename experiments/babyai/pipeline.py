@@ -10,11 +10,10 @@ from experiments.babyai.distil import DistilSettings, distil_stage
 from experiments.babyai.evaluate import GridEvaluateSettings, evaluate_stage
 from experiments.babyai.folders import Arm, data_name
 from experiments.babyai.label import JUDGE, label_stage
-from experiments.babyai.read import ReadSettings, is_chat_base, read_stage
-from experiments.babyai.tune import TuneSettings, tune_stage
-from experiments.chats import check_chat
-from experiments.ground import check_base_model
+from experiments.babyai.read import read_stage
 from experiments.names import require_known
+from experiments.teduo.base import ReadSettings, check_models
+from experiments.teduo.tune import TuneSettings, tune_stage
 from experiments.tracking import Run
 
 
@@ -52,15 +51,8 @@ def check_grid_preset(preset: GridPreset) -> None:
     Raises:
         ValueError: a model is not there, or the one that shall judge cannot chat.
     """
-    check_base_model(preset.read.base)
-    check_chat(preset.read.chat)
     judged = preset.distil.labels.way == JUDGE
-    if judged and not preset.read.chat.model and not is_chat_base(preset.read.base):
-        raise ValueError(
-            f"Expected a chat model to judge transitions, got the base model "
-            f"`{preset.read.base.name}`, which has no chat template. Set --read.chat.model, with "
-            f"--read.chat.url for an endpoint, or --distil.labels.way programs."
-        )
+    check_models(preset.read, judged=judged, otherwise="--distil.labels.way programs")
 
 
 def run_stages(

@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.babyai.audit import LABELS
-from experiments.babyai.folders import GOALS, METHODS, TEST_GOALS, Arm
+from experiments.babyai.folders import METHODS, Arm
 from experiments.babyai.losses import loss_section
-from experiments.folders import read_json
 from experiments.report import NumberTable, Section
 from experiments.stage import done_stages, stage_settings
+from experiments.teduo.folders import AUDIT_FILE, DISTIL
+from experiments.teduo.sections import (
+    Numbers,
+    added,
+    counts_table,
+    jsons,
+    mean,
+    percent,
+    reading_section,
+    turned,
+)
 
-MAX_ABSTAINED = 12  # goals that were not understood and are shown
-REASON = "abstained: "  # before the reasons in the numbers of a reading
 PLANS = "plans/"  # before the relations in the numbers of a distillation
-DISTIL = "distil-"  # before the stages of arms
-Numbers = Mapping[str, float]
 
 
 def grid_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
@@ -30,49 +35,6 @@ def grid_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
     return tuple(section for section in found if section.tables)
 
 
-def reading_section(seeds: Sequence[Path]) -> Section:
-    """How goals in words were read, those of the training and those of the evaluation.
-
-    Args:
-        seeds: folders of the run's seeds.
-    """
-    files = {"training": GOALS, "evaluation": TEST_GOALS}
-    read = {name: jsons(seeds, file) for name, file in files.items()}
-    counted = {
-        name: added([content["numbers"] for content in contents if "numbers" in content])
-        for name, contents in read.items()
-    }
-    counted = {name: numbers for name, numbers in counted.items() if numbers}
-    if not counted:
-        return Section("")
-    reasons = [n for n in next(iter(counted.values())) if n.startswith(REASON)]
-    columns = {
-        "texts": "goal_texts",
-        "said before": "duplicate_texts",
-        "understood": "programs",
-        **{f"not understood: {reason.removeprefix(REASON)}": reason for reason in reasons},
-        "model calls": "model_calls",
-        "tokens asked": "prompt_tokens",
-        "tokens answered": "answer_tokens",
-    }
-    tables = [turned(counts_table("Goals in words, all seeds together", "goals", counted, columns))]
-    abstained = {
-        goal: why
-        for contents in read.values()
-        for content in contents
-        for goal, why in content.get("abstained", {}).items()
-    }
-    if abstained:
-        rows = tuple(list(abstained.items())[:MAX_ABSTAINED])
-        caption = f"{len(rows)} of {len(abstained)} goals that were not understood"
-        tables.append(NumberTable(caption, ("goal", "why"), rows, sentences=True))
-    note = (
-        "The language model reads each goal text once, as a small program; it is never asked about "
-        "a state. A goal that it does not understand is left out, and the others go on."
-    )
-    return Section("How goals were read", note, tuple(tables))
-
-
 def _labels(seeds: Sequence[Path]) -> Section:
     from envs.babyai.goals import KINDS
     from envs.babyai.program_text import RELATIONS
@@ -81,7 +43,7 @@ def _labels(seeds: Sequence[Path]) -> Section:
 
     total: dict[str, LabelCounts] = {}
     names = tuple(vars(LabelCounts()))
-    for numbers in jsons(seeds, LABELS):
+    for numbers in jsons(seeds, AUDIT_FILE):
         for kind in dict.fromkeys(name.split("/")[0] for name in numbers if "/" in name):
             counts = LabelCounts(**{name: int(numbers[f"{kind}/{name}"]) for name in names})
             total[kind] = total.get(kind, LabelCounts()) + counts
@@ -191,22 +153,6 @@ def _arms(seeds: Sequence[Path]) -> list[Arm]:
     return sorted(map(Arm.of, labels), key=lambda arm: (list(METHODS).index(arm.method), arm.data))
 
 
-def jsons(seeds: Sequence[Path], file: str) -> list[Any]:
-    """The contents of a file of every seed that has it."""
-    return [read_json(seed / file) for seed in seeds if (seed / file).exists()]
-
-
-def added(rows: Sequence[Numbers]) -> dict[str, float]:
-    """The sums of numbers by name; a name that a row lacks counts nothing there."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: sum(row.get(name, 0) for row in rows) for name in names}
-
-
-def mean(rows: Sequence[Numbers]) -> dict[str, float]:
-    """The means of numbers by name."""
-    return {name: value / len(rows) for name, value in added(rows).items()}
-
-
 def _replayed(report: Any) -> bool:
     return "replayed_on_model" in report["numbers"]
 
@@ -216,25 +162,3 @@ def _weighted(reports: Sequence[Any], name: str) -> float:
     numbers: list[Numbers] = [report["numbers"] for report in reports if _replayed(report)]
     plans = sum(row["plans"] for row in numbers)
     return sum(row[name] * row["plans"] for row in numbers) / plans if plans else float("nan")
-
-
-def counts_table(
-    caption: str, what: str, counted: Mapping[str, Numbers], columns: Mapping[str, str]
-) -> NumberTable:
-    """Whole numbers by name, one row each; a dash where a number is not there."""
-    rows = tuple(
-        (name, *(f"{numbers[n]:,.0f}" if n in numbers else "-" for n in columns.values()))
-        for name, numbers in counted.items()
-    )
-    return NumberTable(caption, (what, *columns), rows)
-
-
-def turned(table: NumberTable) -> NumberTable:
-    """The table with its columns as rows."""
-    header, *rows = zip(table.header, *table.rows, strict=True)
-    return NumberTable(table.caption, header, tuple(rows))
-
-
-def percent(value: float) -> str:
-    """A share in per cent, a dash where there is none."""
-    return "-" if value != value else f"{100 * value:.1f} %"

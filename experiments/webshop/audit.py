@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.read import READ
 from experiments.folders import whole_json
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import AUDIT, AUDIT_FILE, COLLECT, READ
 from experiments.tracking import Run
 from experiments.webshop.folders import (
-    AUDIT_FILE,
-    COLLECT,
     read_plays,
     read_requirements,
     run_shop,
@@ -28,8 +26,6 @@ from offline_rl.filtered import THRESHOLD
 if TYPE_CHECKING:
     from envs.webshop.goals import ShoppingGoal
     from envs.webshop.requirements import Requirement
-
-AUDIT = "audit-labels"
 
 
 @dataclass(frozen=True)

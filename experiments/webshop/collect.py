@@ -12,8 +12,9 @@ from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import COLLECT
 from experiments.tracking import Run
-from experiments.webshop.folders import COLLECT, GOAL_TEXTS, PLAYS, shop_of
+from experiments.webshop.folders import GOAL_TEXTS, PLAYS, shop_of
 
 if TYPE_CHECKING:
     from envs.episode import Episode

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.babyai.folders import has_samples
-from experiments.babyai.read import ReadSettings, base_text_model
 from experiments.ground import torch_device
+from experiments.teduo.base import ReadSettings, base_text_model
+from experiments.teduo.folders import TEST_GOALS, has_samples
 from experiments.webshop.folders import (
     KEPT,
-    TEST_GOALS,
     ShopArm,
     read_plays,
     read_requirements,

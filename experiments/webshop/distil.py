@@ -11,11 +11,11 @@ from experiments.folders import read_json, whole_json
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.folders import PLANNED
 from experiments.tracking import Run
 from experiments.webshop.folders import (
     FILTERING,
     KEPT,
-    PLANNED,
     ShopArm,
     read_plays,
     understood_goals,
@@ -40,7 +40,7 @@ def distil_stage(
         complete(
             run,
             Stage(
-                f"distil-{arm.slug}",
+                arm.distil_stage,
                 settings,
                 (*label_needs(labels), SELECT),
                 (arm.samples, arm.report),
@@ -68,8 +68,8 @@ def _distil(run: Run, settings: SelectSettings, labels: LabelSettings, arm: Shop
     answers = Counter(samples.answers).most_common(20)
     content = {"numbers": numbers, "answers": dict(answers)}
     write_text(run.folder / arm.report, json.dumps(content, indent=1) + "\n")
-    run.rewind(f"distil-{arm.slug}", -1)
-    run.log(f"distil-{arm.slug}", 0, numbers)
+    run.rewind(arm.distil_stage, -1)
+    run.log(arm.distil_stage, 0, numbers)
 
 
 def _kept(run: Run, settings: SelectSettings, arm: ShopArm) -> "TextSamples":

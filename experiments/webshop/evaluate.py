@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.folders import has_samples
-from experiments.babyai.read import READ, ReadSettings
-from experiments.babyai.tune import tune_name
 from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED, whole_json
 from experiments.outcome_galleries import first_of_each_outcome
 from experiments.progress import progress
 from experiments.stage import Stage, complete
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.folders import COLLECT, READ, READ_TEST, TEST_GOALS, has_samples
 from experiments.tracking import Run, read_commands
 from experiments.webshop.contestants import Shopper, agents, references
 from experiments.webshop.folders import (
-    COLLECT,
-    TEST_GOALS,
     ShopArm,
     goal_texts,
     run_shop,
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from envs.webshop.goals import ShoppingGoal
     from offline_rl.evaluation import Record
 
-READ_TEST = "read-test-goals"
 LEVELS = ("train", "test")
 
 
@@ -82,7 +78,7 @@ def evaluate_stage(
         lambda: whole_json(run.folder / TEST_GOALS),
         overwrite=overwrite,
     )
-    tuned = [tune_name(arm) for arm in arms if has_samples(run.folder, arm)]
+    tuned = [arm.tune_stage for arm in arms if has_samples(run.folder, arm)]
     needs = (COLLECT, READ_TEST, SELECT, *tuned)
     _complete(
         *(run, settings, "evaluate", EVALUATION, needs, read.seed),

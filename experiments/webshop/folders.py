@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.babyai.folders import Distilled
 from experiments.folders import read_json
 from experiments.names import require_known
 from experiments.origin import say
 from experiments.stage import stage_settings
+from experiments.teduo.folders import COLLECT, GOALS, PLANNED, Distilled
 
 if TYPE_CHECKING:
     from envs.webshop.goals import ShoppingGoal
@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 
 PLAYS = "data/plays"  # what shoppers did: no goals, no rewards
 GOAL_TEXTS = "data/goal-texts.json"  # the list of training goals, in words
-GOALS = "data/goals.json"  # what each of them was read as
-TEST_GOALS = "evaluation/goals.json"  # what the goals of the evaluation were read as
 KEPT = "data/kept-plays.parquet"  # which plays are worth imitating for which goal
 FILTERING = "evaluation/filtering.json"  # what became of the goals
-AUDIT_FILE = "evaluation/labels.json"  # estimated against true rewards
-COLLECT = "collect"  # the stage whose settings say which shop this is
-PLANNED, FILTERED = "planned", "filtered"
+FILTERED = "filtered"  # samples that are the best plays
 # Where the samples of a method come from, and how pages are told in them.
 METHODS = {
     "teduo": (PLANNED, "roles"),

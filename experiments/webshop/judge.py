@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from experiments.babyai.read import READ, ReadSettings, is_chat_base, run_chat
 from experiments.chats import chat_costs
 from experiments.folders import read_json, whole_json
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
+from experiments.teduo.base import ReadSettings, run_chat
+from experiments.teduo.folders import COLLECT, READ
 from experiments.tracking import Run
-from experiments.webshop.folders import COLLECT, read_plays, understood_goals
+from experiments.webshop.folders import read_plays, understood_goals
 from imagination.shop_judge import ShopJudgeSettings
 
 if TYPE_CHECKING:
@@ -42,19 +43,6 @@ def judge_stage(run: Run, settings: LabelSettings, read: ReadSettings, *, overwr
         lambda: whole_json(run.folder / JUDGED),
         overwrite=overwrite,
     )
-
-
-def check_judge(settings: LabelSettings, read: ReadSettings) -> None:
-    """Checks that there is a chat model where one shall judge.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if settings.judged and not read.chat.model and not is_chat_base(read.base):
-        raise ValueError(
-            f"Expected a chat model as a judge, got the base model `{read.base.name}`, which has "
-            f"no chat template. Set --read.chat.model, or leave --labels.judged out."
-        )
 
 
 def label_needs(settings: LabelSettings) -> tuple[str, ...]:

@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from experiments.babyai.read import ReadSettings
-from experiments.babyai.tune import TuneSettings, tune_stage
-from experiments.chats import check_chat
-from experiments.ground import check_base_model
+from experiments.teduo.base import ReadSettings, check_models
+from experiments.teduo.tune import TuneSettings, tune_stage
 from experiments.tracking import Run
 from experiments.webshop.audit import AuditSettings, audit_stage
 from experiments.webshop.collect import ShopCollectSettings, collect_stage
 from experiments.webshop.distil import distil_stage
 from experiments.webshop.evaluate import ShopEvaluateSettings, evaluate_stage
 from experiments.webshop.folders import ShopArm
-from experiments.webshop.judge import LabelSettings, check_judge, judge_stage
+from experiments.webshop.judge import LabelSettings, judge_stage
 from experiments.webshop.read import read_stage
 from experiments.webshop.select import SelectSettings, select_stage
 
@@ -60,9 +58,8 @@ def check_shop_preset(preset: ShopPreset) -> None:
     Raises:
         ValueError: a model is not there, or the one that shall judge cannot chat.
     """
-    check_base_model(preset.read.base)
-    check_chat(preset.read.chat)
-    check_judge(preset.labels, preset.read)
+    judged = preset.labels.judged
+    check_models(preset.read, judged=judged, otherwise="leave --labels.judged out")
 
 
 def run_shop_stages(

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from experiments.babyai.presets import CHAT_BASE, CHAT_FINETUNE, SMALL_BASE, SMALL_FINETUNE
-from experiments.babyai.read import ReadSettings
-from experiments.babyai.tune import TuneSettings
 from experiments.chats import ChatSettings
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.presets import CHAT_BASE, CHAT_FINETUNE, SMALL_BASE, SMALL_FINETUNE
+from experiments.teduo.tune import TuneSettings
 from experiments.webshop.collect import ShopCollectSettings
 from experiments.webshop.judge import LabelSettings
 from experiments.webshop.pipeline import ShopPreset

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.babyai.publish import charts
 from experiments.clips import watched
 from experiments.folders import EVALUATION, read_json
 from experiments.outcome_galleries import outcome_galleries, text_clip
 from experiments.report import ReportData
 from experiments.results import Results
 from experiments.stage import done_stages, stage_settings
-from experiments.webshop.folders import COLLECT, TEST_GOALS
+from experiments.teduo.folders import COLLECT, TEST_GOALS, TUNE
+from experiments.teduo.publish import charts
 from experiments.webshop.sections import shop_sections
 
 LEVEL_NOTES = {
@@ -39,7 +39,7 @@ def shop_report(seeds: Sequence[Path], results: Results) -> ReportData:
         galleries=outcome_galleries(episodes, text_clip, readings),
         grounding_charts=(
             *charts(folder, "base-model", "Loss of priming the base model", "loss"),
-            *charts(folder, "tune-", "Loss of fine-tuning", "validation_loss"),
+            *charts(folder, TUNE, "Loss of fine-tuning", "validation_loss"),
         ),
         level_notes=LEVEL_NOTES,
         novelty="products that no training goal asks for",

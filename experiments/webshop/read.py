@@ -4,16 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.babyai.read import (
-    KNOWLEDGE_KEY,
-    READ,
-    ReadSettings,
-    reading_stages,
-    write_readings,
-)
 from experiments.ground import prime_base_model
+from experiments.teduo.base import ReadSettings
+from experiments.teduo.folders import GOALS, READ
+from experiments.teduo.read import KNOWLEDGE_KEY, reading_stages, write_readings
 from experiments.tracking import Run
-from experiments.webshop.folders import GOALS, goal_texts
+from experiments.webshop.folders import goal_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +30,7 @@ def write_requirements(
     """Reads instructions and writes what they were read as; arguments as of `write_readings`."""
     from imagination.requirements import SHOP
 
-    write_readings(run, settings, stage, list(texts), file, SHOP)
+    write_readings(run, settings, stage, texts, file, SHOP)
 
 
 def _prime(run: Run, settings: ReadSettings) -> None:

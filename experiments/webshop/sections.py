@@ -5,8 +5,10 @@ which plays were kept, and what was distilled; over all seeds of a run.
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.babyai.sections import (
-    DISTIL,
+from experiments.report import NumberTable, Section
+from experiments.stage import done_stages
+from experiments.teduo.folders import AUDIT_FILE
+from experiments.teduo.sections import (
     added,
     counts_table,
     jsons,
@@ -15,9 +17,7 @@ from experiments.babyai.sections import (
     reading_section,
     turned,
 )
-from experiments.report import NumberTable, Section
-from experiments.stage import done_stages
-from experiments.webshop.folders import AUDIT_FILE, FILTERING, METHODS, ShopArm
+from experiments.webshop.folders import FILTERING, METHODS, ShopArm
 
 
 def shop_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
@@ -90,4 +90,4 @@ def _distillation(seeds: Sequence[Path]) -> Section:
 def _arms(seeds: Sequence[Path]) -> list[ShopArm]:
     """The methods whose samples are there."""
     stages = {stage for seed in seeds for stage in done_stages(seed)}
-    return [ShopArm(method) for method in METHODS if f"{DISTIL}{method}" in stages]
+    return [arm for arm in map(ShopArm, METHODS) if arm.distil_stage in stages]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from experiments.babyai.folders import Distilled, has_samples
-from experiments.babyai.read import ReadSettings, base_path, base_text_model
 from experiments.progress import progress
 from experiments.stage import Stage, complete, is_done
 from experiments.stage_metrics import StageMetrics
+from experiments.teduo.base import ReadSettings, base_path, base_text_model
+from experiments.teduo.folders import Distilled, has_samples
 from experiments.tracking import Run
 from kalm.finetune import FinetuneConfig
 
@@ -50,21 +50,16 @@ def tune_stage(
 
     for arm in (arm for arm in arms if has_samples(run.folder, arm)):
         needs = (
-            f"distil-{arm.slug}",
+            arm.distil_stage,
             *(["base-model"] if is_done(run.folder, "base-model") else []),
         )
         complete(
             run,
-            Stage(tune_name(arm), settings, needs, (arm.model,), shared=True),
+            Stage(arm.tune_stage, settings, needs, (arm.model,), shared=True),
             lambda arm=arm: _tune(run, settings, read, arm),  # type: ignore[misc]
             lambda arm=arm: verify_model(run.folder / arm.model / "best"),  # type: ignore[misc]
             overwrite=overwrite,
         )
-
-
-def tune_name(arm: Distilled) -> str:
-    """The stage that fine-tunes an arm's model."""
-    return f"tune-{arm.slug}"
 
 
 def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Distilled) -> None:
@@ -76,7 +71,7 @@ def _tune(run: Run, settings: TuneSettings, read: ReadSettings, arm: Distilled) 
     model = base_text_model(run.folder, read)
     train, held_out = samples.without(settings.validation_share, read.seed)
     config = replace(_config(settings, len(train)), seed=read.seed)
-    name = tune_name(arm)
+    name = arm.tune_stage
     with progress(f"fine-tuning {arm.slug}", config.num_steps, "steps") as advance:
         finetune(
             model,

@@ -1,0 +1,1 @@
+"""What the stages of TEDUO share, whatever the world: reading goals, fine-tuning, reporting."""
