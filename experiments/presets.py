@@ -7,6 +7,7 @@ from experiments.collect import CollectSettings
 from experiments.evaluate import EvaluateSettings
 from experiments.ground import BaseModelSettings, GroundSettings
 from experiments.imagine import ImagineSettings
+from experiments.names import require_different_seeds
 from experiments.train import TrainSettings
 from imagination.imagine import ImagineConfig
 from kalm.engine import GenerationConfig
@@ -28,8 +29,7 @@ class Preset:
     free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
 
     def __post_init__(self) -> None:
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"Expected different --seeds >= 0, got {self.seeds}.")
+        require_different_seeds(self.seeds)
         missing = sorted(set(self.train.protocols) - set(self.imagine.protocols))
         if missing and any("imagined" in mix for mix in self.train.mixes):
             raise ValueError(

@@ -14,20 +14,6 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from envs.babyai.cells import BALL, BOX, COLORS, DOOR, KEY
-from envs.babyai.goals import ANY, GO_TO, OPEN_DOOR, PICK_UP, PUT_NEXT, UNUSED
-from envs.babyai.program_text import (
-    ANY_WORD,
-    DROPPED_BESIDE,
-    RELATIONS,
-    STANDING_ON,
-    UNCLEAR,
-    reading_question,
-    spec_text,
-)
-from envs.babyai.raw_text import TYPE_WORDS
-from envs.babyai.wordings import TRAIN
-from imagination.programs import MEANINGS, Program, parse_program
 from kalm.chat import Chat
 from kalm.chat_template import ChatError, Conversation
 from kalm.choices import score
@@ -40,15 +26,6 @@ UNKNOWN, NO_PROGRAM, UNSURE, NO_ANSWER = REASONS = (  # to abstain
 )
 _BATCH = 256  # texts answered together
 _CHAT_BATCH = 64  # goals asked about before answers are looked at
-_EXAMPLES = tuple(
-    (TRAIN.say(spec), spec)
-    for spec in (
-        (GO_TO, KEY, COLORS.index("red"), UNUSED, UNUSED),
-        (PICK_UP, BALL, ANY, UNUSED, UNUSED),
-        (OPEN_DOOR, DOOR, COLORS.index("blue"), UNUSED, UNUSED),
-        (PUT_NEXT, BOX, COLORS.index("purple"), DOOR, ANY),
-    )
-)
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
@@ -181,7 +158,7 @@ class TextModelGoals(Generic[P]):
         whole_words: bool = True,
     ) -> None:
         """Args:
-        language: that of `imagination.programs.Program` is GRID.
+        language: `imagination.grid_language.GRID` for grids.
         least_probability: of the whole answer; below it the reader abstains; in [0, 1).
         whole_words: whether a word of several tokens is one that the model never saw, as with the
             embedded base model's tokenizer; False for tokenizers that split known words.
@@ -273,23 +250,6 @@ class ChatGoals(Generic[P]):
         )
 
 
-def _conversation(goal: str) -> Conversation:
-    """What a chat model is asked about a goal."""
-    about = {DROPPED_BESIDE: "THING | THING", STANDING_ON: "COLUMN ROW"}
-    forms = "\n".join(
-        f"{relation} {about.get(relation, 'THING')}: {MEANINGS[relation]}" for relation in RELATIONS
-    )
-    examples = "\n".join(f"{said} -> {spec_text(spec)}" for said, spec in _EXAMPLES)
-    system = (
-        f"You write what an agent in a grid should do as a program of one line:\n{forms}\n"
-        f"A THING is a colour, one of {', '.join(COLORS)}, or {ANY_WORD} where none is named, and "
-        f"a type, one of {', '.join(TYPE_WORDS.values())}; use these words for others that mean "
-        f"the same. Examples:\n{examples}\nThink first if you need to. The last line of your "
-        f"answer is the program alone, or {UNCLEAR} where no program says what is meant."
-    )
-    return [{"role": "system", "content": system}, {"role": "user", "content": goal}]
-
-
 def _last_line(reply: str) -> str:
     """The last line of a reply without the marks that chat models put around code."""
     lines = [line.strip(" \t`*.") for line in reply.splitlines()]
@@ -302,8 +262,3 @@ def _reading(text: str, reply: str, program: P | None, chance: float, least: flo
     if chance < least:
         return Reading(text, None, UNSURE, f"{reply}, probability {chance:.2f}")
     return Reading(text, program)
-
-
-GRID = Language[Program](
-    reading_question, _conversation, lambda goal, reply: parse_program(reply), max_tokens=24
-)

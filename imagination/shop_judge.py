@@ -66,8 +66,8 @@ class ShopJudgement:
 
 
 def spread(rows: Sequence[tuple[int, float]], count: int) -> np.ndarray:
-    """Rewards (N,) of `count` purchases, 0 for those that were not judged, or not sensibly."""
-    found = np.zeros(count)
+    """Rewards (N,) of `count` purchases, nan for those that were not judged, or not sensibly."""
+    found = np.full(count, np.nan)
     for place, reward in rows:
         found[place] = reward
     return found

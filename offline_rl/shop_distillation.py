@@ -24,7 +24,8 @@ from imagination.shop_roles import RAW, nearest_search, searches, situation
 from offline_rl.distillation_set import TextSamples
 from offline_rl.filtered import THRESHOLD, Trace, select_best, without_loops
 
-Rewards = Callable[[str], np.ndarray]  # what every purchase (N,) is worth, by the goal's words
+# What every purchase (N,) is worth, by the goal's words; nan where nobody said.
+Rewards = Callable[[str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def filter_plays(
     kept: list[KeptPlay] = []
     best, num_empty = {}, 0
     for done, goal in enumerate(goals, start=1):
-        selection = select_best(traces, rewards(goal), config.threshold)
+        selection = select_best(traces, np.nan_to_num(rewards(goal)), config.threshold)
         own = [
             KeptPlay(goal, selection.reward, purchases[index].play, trace)
             for index, trace in zip(selection.indices.tolist(), selection.traces, strict=True)
@@ -109,7 +110,8 @@ def search_worths(
         words = set(words_of(requirement.product))
         near = sorted({place for word in words for place in by_word.get(word, ())})
         worth = rewards(goal)
-        for place in near:
+        labelled = ~np.isnan(worth)
+        for place in (place for place in near if labelled[place]):
             kind = nearest_search(requirement, purchases[place].keywords)
             if kind is not None:
                 totals[kind] += worth[place]

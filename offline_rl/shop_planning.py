@@ -134,8 +134,8 @@ def role_plays(
         if requirement.product not in alike:
             fits = [product_words(requirement, title) == ALL for title in titles]
             alike[requirement.product] = np.flatnonzero(fits)
-        worth = rewards(goal)
-        for place in rng.permutation(alike[requirement.product])[: config.plays_per_goal]:
+        worth, own = rewards(goal), alike[requirement.product]
+        for place in rng.permutation(own[~np.isnan(worth[own])])[: config.plays_per_goal]:
             states, answers = _told(traces[place], goal, requirement)
             if answers:
                 yield goal, states, answers, float(worth[place])

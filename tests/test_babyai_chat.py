@@ -28,7 +28,7 @@ from experiments.babyai.folders import (
     training_goals,
 )
 from experiments.babyai.label import LabelSettings
-from experiments.babyai.losses import loss_section
+from experiments.babyai.losses import grid_losses
 from experiments.babyai.pipeline import GridPreset
 from experiments.babyai.presets import GRID_PRESETS
 from experiments.babyai.read import _drawn
@@ -42,9 +42,9 @@ from experiments.teduo.folders import AUDIT_FILE, GOALS, TEST_GOALS
 from experiments.teduo.read import read_texts
 from experiments.teduo.tune import TuneSettings, _config
 from experiments.tracking import WandbConfig, read_metrics
+from imagination.grid_language import GRID
 from imagination.judge import JudgeSettings
 from imagination.proxies import ProxySettings
-from imagination.readers import GRID
 from kalm.finetune import FinetuneConfig
 from kalm.pretrained import REVISION, load_text_model
 from offline_rl.distillation import DistillationConfig
@@ -115,7 +115,7 @@ def test_a_random_chat_model_goes_the_whole_way_and_its_nonsense_is_counted(
     # Without programs there are no roles to tell: the arm is left out, the others go on.
     assert "teduo/bot-30" not in agents
     assert read_json(folder / Arm.of("teduo/bot-30").report)["numbers"]["goals"] == 0
-    section = loss_section([folder])
+    section = grid_losses([folder])
     assert section.tables[-1].rows == (("teduo/bot-30", "1"),)
     assert section.tables[0].rows[0][:2] == ("bot-30", "6")
 
@@ -141,7 +141,7 @@ def test_answers_that_name_no_action_are_counted(random_chat: Done) -> None:
     assert counted["in context/answers"] > 0
     assert counted["in context/answers_without_action"] == counted["in context/answers"]
     answers = f"{int(counted['in context/answers']):,}"
-    (acted,) = (t for t in loss_section([folder]).tables if t.caption == "Actions in words")
+    (acted,) = (t for t in grid_losses([folder]).tables if t.caption == "Actions in words")
     assert acted.rows == (("in context", answers, answers),)
     assert "What was asked in vain" in (folder.parent / "report.html").read_text()
     rows = [row for row in results.rows if row.agent == "in context" and row.kind == "all"]
@@ -262,7 +262,7 @@ def test_a_run_goes_on_without_its_endpoint_and_counts_what_was_lost(
     assert judged["numbers"]["goals_without_labels"] == 6
     assert all("Could not reach" in goal["problem"] for goal in judged["goals"].values())
     assert {"random", "expert", "untuned"} <= {row.agent for row in results.rows}
-    judge, lost = loss_section([folder]).tables
+    judge, lost = grid_losses([folder]).tables
     assert judge.rows[0][1:3] == ("6", "6")
     assert lost.rows == (("teduo/bot-30", "1"),)
     said = "".join(capsys.readouterr())

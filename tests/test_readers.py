@@ -11,9 +11,9 @@ from envs.babyai.goals import all_specs
 from envs.babyai.knowledge import knowledge
 from envs.babyai.program_text import UNCLEAR, reading_question, spec_text
 from envs.babyai.splits import SplitDesign, split_goals
+from imagination.grid_language import GRID
 from imagination.programs import Program
 from imagination.readers import (
-    GRID,
     NO_ANSWER,
     NO_PROGRAM,
     UNKNOWN,

@@ -138,6 +138,19 @@ def test_plans_join_what_different_plays_show_and_end_in_a_good_purchase() -> No
     assert not len(planned_samples({GOAL: SHIRT}, found, {}, 1, strict))  # discounted: below 1
 
 
+def test_purchases_that_nobody_judged_are_neither_kept_nor_planned_with_nor_worth_nothing() -> None:
+    plays = [WHOLE, HALF, LAMP]
+    purchases, _ = _table(plays)
+    judged = np.array([np.nan, 0.7, np.nan])
+    found = filter_plays([GOAL], plays, purchases, lambda goal: judged, FilterConfig())
+    assert [kept.play for kept in found.kept] == [1]
+    (told,) = role_plays({GOAL: SHIRT}, plays, purchases, lambda goal: judged, PlanConfig())
+    assert told[-1] == 0.7
+    # Of the two searches for a shirt one led to a judged purchase: its mean is 0.7, not 0.35.
+    worths = search_worths({GOAL: SHIRT}, purchases, lambda goal: judged)
+    assert worths == {"product": (0.7, 1)}
+
+
 class FixedScores:
     """Prefers answers in a fixed order."""
 
@@ -229,7 +242,7 @@ def test_a_judge_is_asked_about_near_purchases_and_its_nonsense_is_counted() -> 
     (judged,) = judge_purchases(chat, [GOAL], purchases)
     assert chat.usage.calls == 2  # the lamp shares no word with the goal
     assert judged.num_nonsense == 1
-    assert spread(judged.rows, 3).tolist() == [0.0, 0.0, 1.0]
+    np.testing.assert_array_equal(spread(judged.rows, 3), [np.nan, np.nan, 1.0])
     with pytest.raises(ValueError, match="at least one purchase"):
         ShopJudgeSettings(0)
 

@@ -199,13 +199,17 @@ def test_no_environment_step_is_taken_and_losses_are_counted(
     assert audit["correlation"] > 0.5
 
 
-def test_a_chat_models_verdicts_label_purchases_and_nonsense_is_counted(
-    finished: tuple[Path, Results], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_judge_that_breaks_off_leaves_the_other_purchases_without_labels(
+    finished: tuple[Path, Results],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "seed-0"
     shutil.copytree(finished[0] / "seed-0", folder)
     replies = ("kind: yes; properties: 1 of 1; options: 0 of 1; price: yes", "no idea")
-    chat = CachedChat(ScriptedChat(lambda text: replies["$1" in text]), tmp_path / "answers")
+    script = ScriptedChat(lambda text: replies["$1" in text], last_call=20)
+    chat = CachedChat(script, tmp_path / "answers")
     monkeypatch.setattr(judge, "run_chat", lambda folder, read: chat)
     labels = LabelSettings(judged=True, judge=ShopJudgeSettings(2))
     with open_run(folder, "run", small(), "kalm", WandbConfig()) as run:
@@ -215,10 +219,14 @@ def test_a_chat_models_verdicts_label_purchases_and_nonsense_is_counted(
     with pytest.raises(ValueError, match=r"chat model to judge.*leave --labels\.judged out"):
         check_preset(replace(small(), labels=labels))
     said = json.loads((folder / judge.JUDGED).read_text())["numbers"]
-    assert 0 < said["model_calls"] <= said["judged"] <= 2 * len(found)  # equal ones are asked once
-    assert 0 < said["nonsense"] < said["judged"]
-    # (1 + 0 + 1) / (1 + 1 + 1); what was not judged, or not sensibly, is worth nothing.
-    assert {round(float(value), 6) for row in found for value in row} == {0.0, 0.666667}
+    assert said["model_calls"] == 20
+    assert 0 < said["nonsense"] < said["judged"] <= 20 + said["cached_answers"]
+    assert "goals were judged to the end: The script has ended" in capsys.readouterr().err
+    labelled = [row[~np.isnan(row)] for row in found]
+    assert said["goals_without_labels"] == sum(not len(row) for row in labelled) >= len(found) - 20
+    assert sum(map(len, labelled)) == said["judged"] - said["nonsense"]
+    # (1 + 0 + 1) / (1 + 1 + 1), of every purchase that was judged sensibly
+    assert {round(float(value), 6) for row in labelled for value in row} == {0.666667}
 
 
 def test_agreement_of_two_of_three_good_guesses() -> None:

@@ -1,6 +1,6 @@
 """Tiny language models, grounded in toy worlds, that many tests need; all weights are random."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -130,6 +130,36 @@ def save_grid_chat(folder: Path, *, likes: Sequence[str] = (), seed: int = 0) ->
         likes: words, a space before each, that make up most of what it says.
     """
     words = build_tokenizer([*vocabulary(), *likes, f" {' '.join(ACTION_NAMES)}"])
+    ids = words.convert_tokens_to_ids([f"\u0120{word[1:]}" for word in likes])
+    return _save_word_chat(folder, words, seed, lambda weight: weight[ids] * 9, ids)
+
+
+def save_shop_chat(
+    folder: Path, texts: Sequence[str], *, likes: Sequence[str], seed: int = 0
+) -> Path:
+    """A random chat model that knows the words of texts, saved as users do.
+
+    Args:
+        likes: lines, a token each, about equally likely, that make up most of what it says.
+    """
+    words = build_tokenizer(texts)
+    words.add_tokens(list(likes))
+    ids = words.convert_tokens_to_ids(list(likes))
+    return _save_word_chat(folder, words, seed, lambda w: w[ids] / 2 + 9 * w[ids[0]], ids)
+
+
+def _save_word_chat(
+    folder: Path,
+    words: Any,
+    seed: int,
+    liked: Callable[[torch.Tensor], torch.Tensor],
+    ids: Sequence[int],
+) -> Path:
+    """A random model of these words.
+
+    Args:
+        liked: the rows of the words `ids` it says most, made from all rows (V, D).
+    """
     words.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     words.eos_token, words.chat_template = "<|im_end|>", CHAT_TEMPLATE
     config = transformers.LlamaConfig(
@@ -148,9 +178,7 @@ def save_grid_chat(folder: Path, *, likes: Sequence[str] = (), seed: int = 0) ->
         torch.manual_seed(seed)
         model = transformers.LlamaForCausalLM(config)
         with torch.no_grad():
-            model.lm_head.weight[
-                words.convert_tokens_to_ids([f"\u0120{w[1:]}" for w in likes])
-            ] *= 9
+            model.lm_head.weight[ids] = liked(model.lm_head.weight)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder

@@ -19,12 +19,11 @@ from experiments.babyai.folders import (
     transitions_folder,
 )
 from experiments.babyai.label import JUDGE, LabelSettings, judged_labels, label_needs
-from experiments.folders import whole_json
-from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
-from experiments.teduo.folders import COLLECT, PLANNED, READ, has_samples
+from experiments.teduo.folders import COLLECT, PLANNED, READ, sample_problems
+from experiments.teduo.losses import say_if_lost
 from experiments.tracking import Run
 from offline_rl.distillation import DistillationConfig
 
@@ -85,11 +84,7 @@ def distil_stage(run: Run, settings: DistilSettings, *, overwrite: bool) -> None
             lambda arm=arm: _problems(run, arm),  # type: ignore[misc]
             overwrite=overwrite,
         )
-        if not has_samples(run.folder, arm):
-            say(
-                f"{arm.label}: no plans to learn from, as no goal was understood or the data "
-                f"reaches none; left out. {run.folder / arm.report} counts the goals."
-            )
+        say_if_lost(run.folder, arm)
 
 
 def meant_goals(run: Run, settings: DistilSettings, arm: Arm) -> list[MeantGoal]:
@@ -257,8 +252,4 @@ def _replays(
 def _problems(run: Run, arm: Arm) -> list[str]:
     from offline_rl.distillation_set import DistillationSet
 
-    try:
-        DistillationSet.read(run.folder / arm.samples)
-    except ValueError as error:
-        return [str(error)]
-    return whole_json(run.folder / arm.report)
+    return sample_problems(run.folder, arm, DistillationSet)

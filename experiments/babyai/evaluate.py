@@ -16,12 +16,13 @@ from experiments.babyai.folders import (
 )
 from experiments.babyai.read import write_programs
 from experiments.babyai.watched import watched_episodes, write_watched
-from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED, whole_json
+from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED
 from experiments.names import require_known
 from experiments.progress import progress
 from experiments.stage import Stage, complete
 from experiments.teduo.base import ReadSettings
-from experiments.teduo.folders import COLLECT, READ, READ_TEST, TEST_GOALS, has_samples
+from experiments.teduo.folders import COLLECT, READ_TEST, TEST_GOALS, has_samples
+from experiments.teduo.read import read_test_stage
 from experiments.tracking import Run, read_commands
 
 if TYPE_CHECKING:
@@ -139,12 +140,9 @@ class _Match:
 
     def read_goals(self, read: ReadSettings, overwrite: bool) -> None:
         """Reads the goals of all tasks, as the agents will need them."""
-        run = self._run
-        complete(
-            run,
-            Stage(READ_TEST, self._settings, (READ,), (TEST_GOALS,)),
-            lambda: write_programs(run, read, READ_TEST, self._texts(), TEST_GOALS),
-            lambda: whole_json(run.folder / TEST_GOALS),
+        read_test_stage(
+            *(self._run, self._settings),
+            lambda: write_programs(self._run, read, READ_TEST, self._texts(), TEST_GOALS),
             overwrite=overwrite,
         )
 

@@ -11,7 +11,7 @@ from experiments.babyai.evaluate import GridEvaluateSettings, evaluate_stage
 from experiments.babyai.folders import Arm, data_name
 from experiments.babyai.label import JUDGE, label_stage
 from experiments.babyai.read import read_stage
-from experiments.names import require_known
+from experiments.names import require_different_seeds, require_known
 from experiments.teduo.base import ReadSettings, check_models
 from experiments.teduo.tune import TuneSettings, tune_stage
 from experiments.tracking import Run
@@ -31,8 +31,7 @@ class GridPreset:
     free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
 
     def __post_init__(self) -> None:
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"Expected different --seeds >= 0, got {self.seeds}.")
+        require_different_seeds(self.seeds)
         collected = [data_name(share) for share in self.collect.expert_shares]
         for arm in self.arms:
             require_known("data set", arm.data, collected)

@@ -36,7 +36,7 @@ def write_programs(
     run: Run, settings: ReadSettings, stage: str, texts: Sequence[str], file: str
 ) -> None:
     """Reads goals and writes what they were read as; arguments as of `write_readings`."""
-    from imagination.readers import GRID
+    from imagination.grid_language import GRID
 
     write_readings(run, settings, stage, texts, file, GRID)
 

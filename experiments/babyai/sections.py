@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.babyai.folders import METHODS, Arm
-from experiments.babyai.losses import loss_section
+from experiments.babyai.losses import grid_losses
 from experiments.report import NumberTable, Section
 from experiments.stage import done_stages, stage_settings
 from experiments.teduo.folders import AUDIT_FILE, DISTIL
@@ -31,7 +31,7 @@ def grid_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
     Args:
         seeds: folders of the run's seeds.
     """
-    found = (reading_section(seeds), _labels(seeds), _distillation(seeds), loss_section(seeds))
+    found = (reading_section(seeds), _labels(seeds), _distillation(seeds), grid_losses(seeds))
     return tuple(section for section in found if section.tables)
 
 

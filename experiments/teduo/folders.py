@@ -2,8 +2,12 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from experiments.folders import read_json
+from experiments.folders import read_json, whole_json
+
+if TYPE_CHECKING:
+    from offline_rl.distillation_set import TextSamples
 
 COLLECT = "collect"  # the stage whose settings say which world this is
 READ = "read-goals"
@@ -53,6 +57,19 @@ class Distilled(ABC):
     def model(self) -> str:
         """Folder of its fine-tuned model, with checkpoints, last and best."""
         return f"models/{self.slug}"
+
+
+def sample_problems(folder: Path, arm: Distilled, kind: "type[TextSamples]") -> list[str]:
+    """What is wrong with the samples of an arm and with their report.
+
+    Args:
+        kind: of samples.
+    """
+    try:
+        kind.read(folder / arm.samples)
+    except ValueError as error:
+        return [str(error)]
+    return whole_json(folder / arm.report)
 
 
 def has_samples(folder: Path, arm: Distilled) -> bool:

@@ -16,7 +16,7 @@ from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
 from experiments.teduo.base import ReadSettings, base_text_model, is_chat_base, run_chat
-from experiments.teduo.folders import COLLECT, GOALS, READ
+from experiments.teduo.folders import COLLECT, GOALS, READ, READ_TEST, TEST_GOALS
 from experiments.tracking import Run
 
 if TYPE_CHECKING:
@@ -55,6 +55,24 @@ def reading_stages(
         Stage(READ, settings, needs, (GOALS,)),
         read,
         lambda: whole_json(run.folder / GOALS),
+        overwrite=overwrite,
+    )
+
+
+def read_test_stage(
+    run: Run, evaluation: Any, read: Callable[[], None], *, overwrite: bool
+) -> None:
+    """Reads the goals of all tasks, as the agents will need them.
+
+    Args:
+        evaluation: the settings that say which goals these are.
+        read: writes what they were read as.
+    """
+    complete(
+        run,
+        Stage(READ_TEST, evaluation, (READ,), (TEST_GOALS,)),
+        read,
+        lambda: whole_json(run.folder / TEST_GOALS),
         overwrite=overwrite,
     )
 

@@ -1,7 +1,7 @@
-"""How right the labels are: estimated rewards of purchases against the true ones.
+"""How right the labels are: estimated or judged rewards of purchases against the true ones.
 
 Of the purchases drawn for each goal half are those that its requirement likes best, because a
-uniform draw would hardly hold one that is any good.
+uniform draw would hardly hold one that is any good. What the judge did not say is worth nothing.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 from experiments.folders import whole_json
 from experiments.results import write_text
 from experiments.stage import Stage, complete
-from experiments.teduo.folders import AUDIT, AUDIT_FILE, COLLECT, READ
+from experiments.teduo.folders import AUDIT, AUDIT_FILE
 from experiments.tracking import Run
 from experiments.webshop.folders import (
     read_plays,
@@ -21,6 +21,7 @@ from experiments.webshop.folders import (
     run_shop,
     shop_goals,
 )
+from experiments.webshop.judge import LabelSettings, label_needs, label_rewards
 from offline_rl.filtered import THRESHOLD
 
 if TYPE_CHECKING:
@@ -37,41 +38,43 @@ class AuditSettings:
     seed: int = 0  # of the draw
 
 
-def audit_stage(run: Run, settings: AuditSettings, *, overwrite: bool) -> None:
-    """Writes how estimates and truth agree, and how goals were read; nothing that trains reads it.
+def audit_stage(
+    run: Run, settings: AuditSettings, labels: LabelSettings, *, overwrite: bool
+) -> None:
+    """Writes how labels and truth agree, and how goals were read; nothing that trains reads it.
 
     Raises:
         ValueError: an earlier stage is missing.
     """
     complete(
         run,
-        Stage(AUDIT, settings, (COLLECT, READ), (AUDIT_FILE,)),
-        lambda: _audit(run, settings),
+        Stage(AUDIT, settings, label_needs(labels), (AUDIT_FILE,)),
+        lambda: _audit(run, settings, labels),
         lambda: whole_json(run.folder / AUDIT_FILE),
         overwrite=overwrite,
     )
 
 
-def _audit(run: Run, settings: AuditSettings) -> None:
+def _audit(run: Run, settings: AuditSettings, labels: LabelSettings) -> None:
     from envs.webshop.rewards import score_purchase
-    from imagination.purchases import PurchaseTable, find_purchases
+    from imagination.purchases import find_purchases
 
     meant, shop = read_requirements(run.folder), run_shop(run.folder)
     goals = shop_goals(run.folder, "train", settings.num_goals)
     purchases = find_purchases(read_plays(run.folder))
-    table, rng = PurchaseTable(purchases), np.random.default_rng(settings.seed)
+    rewards, rng = label_rewards(run, labels, purchases), np.random.default_rng(settings.seed)
     guessed, true, exact = [], [], []
     for goal in goals:
         requirement = meant.get(goal.text)
         exact.append(requirement is not None and _is_exact(requirement, goal))
         if requirement is None:
             continue
-        rewards = table.rewards(requirement)
-        for place in _drawn(rewards, settings.purchases_per_goal, rng):
+        worth = np.nan_to_num(rewards(goal.text))
+        for place in _drawn(worth, settings.purchases_per_goal, rng):
             one = purchases[place]
             index = shop.catalogue.places[one.asin]
             product, price = shop.catalogue.products[index], shop.catalogue.prices[index]
-            guessed.append(rewards[place])
+            guessed.append(worth[place])
             true.append(score_purchase(goal, product, price, one.offer.chosen).reward)
     numbers = agreement(np.array(guessed), np.array(true))
     numbers |= {"goals": len(goals), "read_exactly": float(np.mean(exact))}
@@ -95,6 +98,8 @@ def _is_exact(requirement: "Requirement", goal: "ShoppingGoal") -> bool:
 
 def agreement(guessed: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """How estimated and true rewards (N,) agree, at the filter's threshold too."""
+    if not len(true):
+        return {"purchases": 0}
     high, good = guessed >= THRESHOLD, true >= THRESHOLD
     varied = np.ptp(guessed) > 0 and np.ptp(true) > 0
     return {

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envs.step_count import counted_steps
-from experiments.folders import read_json, whole_json
+from experiments.folders import read_json
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
-from experiments.teduo.folders import PLANNED
+from experiments.teduo.folders import PLANNED, sample_problems
+from experiments.teduo.losses import say_if_lost
 from experiments.tracking import Run
 from experiments.webshop.folders import (
     FILTERING,
@@ -35,7 +36,7 @@ def distil_stage(
     *,
     overwrite: bool,
 ) -> None:
-    """Writes the samples of every arm."""
+    """Writes the samples of every arm, and what became of its goals."""
     for arm in arms:
         complete(
             run,
@@ -49,6 +50,7 @@ def distil_stage(
             lambda arm=arm: _problems(run, arm),  # type: ignore[misc]
             overwrite=overwrite,
         )
+        say_if_lost(run.folder, arm)
 
 
 def _distil(run: Run, settings: SelectSettings, labels: LabelSettings, arm: ShopArm) -> None:
@@ -106,8 +108,4 @@ def _worths(run: Run) -> dict[str, tuple[float, int]]:
 def _problems(run: Run, arm: ShopArm) -> list[str]:
     from offline_rl.distillation_set import TextSamples
 
-    try:
-        TextSamples.read(run.folder / arm.samples)
-    except ValueError as error:
-        return [str(error)]
-    return whole_json(run.folder / arm.report)
+    return sample_problems(run.folder, arm, TextSamples)

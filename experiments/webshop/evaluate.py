@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED, whole_json
+from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED
 from experiments.outcome_galleries import first_of_each_outcome
 from experiments.progress import progress
 from experiments.stage import Stage, complete
 from experiments.teduo.base import ReadSettings
-from experiments.teduo.folders import COLLECT, READ, READ_TEST, TEST_GOALS, has_samples
+from experiments.teduo.folders import COLLECT, READ_TEST, TEST_GOALS, has_samples
+from experiments.teduo.read import read_test_stage
 from experiments.tracking import Run, read_commands
 from experiments.webshop.contestants import Shopper, agents, references
 from experiments.webshop.folders import (
@@ -71,11 +72,9 @@ def evaluate_stage(
             lambda: references(run.folder),
             overwrite=overwrite,
         )
-    complete(
-        run,
-        Stage(READ_TEST, settings, (READ,), (TEST_GOALS,)),
+    read_test_stage(
+        *(run, settings),
         lambda: write_requirements(run, read, READ_TEST, _texts(run, settings), TEST_GOALS),
-        lambda: whole_json(run.folder / TEST_GOALS),
         overwrite=overwrite,
     )
     tuned = [arm.tune_stage for arm in arms if has_samples(run.folder, arm)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.chats import chat_costs
 from experiments.folders import read_json, whole_json
+from experiments.origin import say
 from experiments.progress import progress
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -51,7 +52,7 @@ def label_needs(settings: LabelSettings) -> tuple[str, ...]:
 
 
 def label_rewards(run: Run, settings: LabelSettings, purchases: "Sequence[Purchase]") -> "Rewards":
-    """What every purchase is worth, by the words of an understood goal."""
+    """What every purchase is worth, by the words of an understood goal; nan if nobody said."""
     from imagination.purchases import PurchaseTable
     from imagination.shop_judge import spread
 
@@ -72,15 +73,18 @@ def _judge(run: Run, settings: LabelSettings, read: ReadSettings) -> None:
     with progress("judging purchases", len(goals), "goals") as advance:
         for done, said in enumerate(judge_purchases(chat, goals, purchases, settings.judge), 1):
             rewards[said.goal] = said.rows
-            nonsense, problem = nonsense + said.num_nonsense, said.problem or problem
+            nonsense, problem = nonsense + said.num_nonsense, problem or said.problem
             advance(done)
     numbers = {
         "goals": len(goals),
+        "goals_without_labels": sum(not rows for rows in rewards.values()),
         "judged": sum(map(len, rewards.values())) + nonsense,
         "nonsense": nonsense,
         **chat_costs(chat),
     }
     content = {"rewards": rewards, "numbers": numbers, "problem": problem}
     write_text(run.folder / JUDGED, json.dumps(content) + "\n")
+    if problem:
+        say(f"{JUDGE}: not all of {len(goals)} goals were judged to the end: {problem}")
     run.rewind(JUDGE, -1)
     run.log(JUDGE, 0, numbers)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from experiments.names import require_different_seeds
 from experiments.teduo.base import ReadSettings, check_models
 from experiments.teduo.tune import TuneSettings, tune_stage
 from experiments.tracking import Run
@@ -32,8 +33,7 @@ class ShopPreset:
     free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
 
     def __post_init__(self) -> None:
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"Expected different --seeds >= 0, got {self.seeds}.")
+        require_different_seeds(self.seeds)
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ValueError(f"Expected different --methods, at least one, got {self.methods}.")
         if self.evaluate.episodes > self.collect.num_goals:
@@ -77,8 +77,8 @@ def run_shop_stages(
     """
     collect_stage(run, preset.collect, command, overwrite=overwrite)
     read_stage(run, preset.read, overwrite=overwrite)
-    audit_stage(run, preset.audit, overwrite=overwrite)
     judge_stage(run, preset.labels, preset.read, overwrite=overwrite)
+    audit_stage(run, preset.audit, preset.labels, overwrite=overwrite)
     select_stage(run, preset.select, preset.labels, overwrite=overwrite)
     distil_stage(run, preset.select, preset.labels, preset.arms, overwrite=overwrite)
     tune_stage(run, preset.tune, preset.read, preset.arms, overwrite=overwrite)

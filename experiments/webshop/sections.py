@@ -8,6 +8,7 @@ from pathlib import Path
 from experiments.report import NumberTable, Section
 from experiments.stage import done_stages
 from experiments.teduo.folders import AUDIT_FILE
+from experiments.teduo.losses import judge_table, loss_section, lost_arms_table
 from experiments.teduo.sections import (
     added,
     counts_table,
@@ -18,6 +19,7 @@ from experiments.teduo.sections import (
     turned,
 )
 from experiments.webshop.folders import FILTERING, METHODS, ShopArm
+from experiments.webshop.judge import JUDGED
 
 
 def shop_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
@@ -26,7 +28,7 @@ def shop_sections(seeds: Sequence[Path]) -> tuple[Section, ...]:
     Args:
         seeds: folders of the run's seeds.
     """
-    found = (reading_section(seeds), _labels(seeds), _distillation(seeds))
+    found = (reading_section(seeds), _labels(seeds), _distillation(seeds), _losses(seeds))
     return tuple(section for section in found if section.tables)
 
 
@@ -34,23 +36,24 @@ def _labels(seeds: Sequence[Path]) -> Section:
     audits = jsons(seeds, AUDIT_FILE)
     if not audits:
         return Section("")
-    numbers = mean(audits)
-    rows = (
-        ("purchases judged twice", f"{sum(audit['purchases'] for audit in audits):,}"),
-        ("correlation with the true reward", f"{numbers['correlation']:.3f}"),
-        ("mean absolute error", f"{numbers['mean_absolute_error']:.3f}"),
-        ("precision of rewards of 0.6 and more", percent(numbers["precision"])),
-        ("recall of rewards of 0.6 and more", percent(numbers["recall"])),
-        ("instructions read exactly as meant", percent(numbers["read_exactly"])),
-    )
+    rows = [("purchases judged twice", f"{sum(audit['purchases'] for audit in audits):,}")]
+    if compared := [audit for audit in audits if audit["purchases"]]:
+        numbers = mean(compared)
+        rows += [
+            ("correlation with the true reward", f"{numbers['correlation']:.3f}"),
+            ("mean absolute error", f"{numbers['mean_absolute_error']:.3f}"),
+            ("precision of rewards of 0.6 and more", percent(numbers["precision"])),
+            ("recall of rewards of 0.6 and more", percent(numbers["recall"])),
+        ]
+    rows.append(("instructions read exactly as meant", percent(mean(audits)["read_exactly"])))
     note = (
         "A purchase is scored by what pages showed of it and by the requirement that the "
-        "instruction was read as. True rewards are asked for this audit alone: nothing that is "
-        "trained sees them. Half of the purchases judged for a goal are those that its requirement "
-        "likes best. Means of the seeds."
+        "instruction was read as, or by a judge where the run says so. True rewards are asked for "
+        "this audit alone: nothing that is trained sees them. Half of the purchases compared for a "
+        "goal are those that its labels like best. Means of the seeds."
     )
-    caption = "Estimated rewards against true ones"
-    return Section("How right the labels are", note, (NumberTable(caption, ("", "all"), rows),))
+    table = NumberTable("Estimated rewards against true ones", ("", "all"), tuple(rows))
+    return Section("How right the labels are", note, (table,))
 
 
 def _distillation(seeds: Sequence[Path]) -> Section:
@@ -85,6 +88,23 @@ def _distillation(seeds: Sequence[Path]) -> Section:
     )
     samples = counts_table("Samples of each method, all seeds together", "method", counted, learned)
     return Section("What was distilled", note, (turned(filtering), samples))
+
+
+def _losses(seeds: Sequence[Path]) -> Section:
+    judged = [content["numbers"] for content in jsons(seeds, JUDGED)]
+    columns = {
+        "goals": "goals",
+        "goals without labels": "goals_without_labels",
+        "purchases judged": "judged",
+        "nonsense": "nonsense",
+    }
+    table = judge_table("judge", {"chat model": judged} if judged else {}, columns)
+    note = (
+        "An answer that is no verdict labels nothing, and a purchase without a label is imitated "
+        "for no goal. A goal that was not understood is shopped for at random."
+    )
+    arms = ((seed, arm) for seed in seeds for arm in _arms([seed]))
+    return loss_section(note, (table, lost_arms_table(arms)))
 
 
 def _arms(seeds: Sequence[Path]) -> list[ShopArm]:

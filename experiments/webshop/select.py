@@ -81,10 +81,10 @@ def _numbers(filtered: "Filtered", num_plays: int, num_purchases: int) -> dict[s
         "purchases": num_purchases,
         "goals": len(filtered.best),
         "goals_without_plays": len(filtered.best) - len(covered),
-        "coverage": len(covered) / len(filtered.best),
+        "coverage": len(covered) / max(len(filtered.best), 1),
         "kept_plays": len(filtered.kept),
         "plays_of_loops_alone": filtered.num_empty,
-        "mean_best_reward": float(np.mean(list(filtered.best.values()))),
+        "mean_best_reward": float(np.mean(list(filtered.best.values()) or [0.0])),
     }
 
 
