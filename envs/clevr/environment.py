@@ -50,6 +50,8 @@ class ClevrRobotEnv(gymnasium.Env):  # type: ignore[misc]  # no stubs
         self, action: int | np.ndarray
     ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Observation, reward, terminated (success), truncated (horizon), info."""
+        if self.tables.is_plain(0, action):
+            return self.tables.step_one(0, int(action))
         rewards, terminated, truncated, info = self.tables.step(_ROW, np.asarray(action)[None])
         observation = self.tables.observe(_ROW)[0]
         ended = bool(terminated[0]), bool(truncated[0])

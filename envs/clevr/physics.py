@@ -23,9 +23,11 @@ _TIME, _POSITION, _VELOCITY = 1, 37, 32  # numbers in a physics state: time, qpo
 STATE_LENGTH = _TIME + _POSITION + _VELOCITY
 _BALL_X = _TIME + 7 * np.arange(NUM_BALLS)  # where a state holds each ball's x; y and z follow
 _BALL_XY = _BALL_X[:, None] + np.arange(2)  # (5, 2)
+_COORDINATES = _BALL_XY.ravel()
 _PUSHER = _TIME + 7 * NUM_BALLS  # where a state holds the pusher's x; y follows
 _PUSHER_VELOCITY = _TIME + _POSITION + 6 * NUM_BALLS
-_STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
+_STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)  # an enumeration costs the call twice as much
+_BESIDE = PUSHER_OFFSET * PUSHES  # (8, 2) from where the pusher starts to the ball's centre
 
 
 def rest_states(positions: np.ndarray) -> np.ndarray:
@@ -76,8 +78,17 @@ class ClevrSimulator:
         """
         balls, pushes = np.divmod(np.asarray(actions), len(PUSHES))
         centres = ball_centres(self._states[slots])[np.arange(len(balls)), balls]
-        at = centres - PUSHER_OFFSET * PUSHES[pushes]
+        at = centres - _BESIDE[pushes]
         return self.drive(slots, at, PUSHES[pushes], SUBSTEPS)
+
+    def push(self, slot: int, action: int) -> None:
+        """`step` of one slot, for less than arrays of one row cost."""
+        ball, push = divmod(action, len(PUSHES))
+        state, x = self._states[slot], _TIME + 7 * ball
+        state[0] = 0.0
+        state[_PUSHER : _PUSHER + 2] = state[x : x + 2] - _BESIDE[push]
+        state[_PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
+        self._advance_with(self._data[0], state[None], PUSHES[push, None], SUBSTEPS)
 
     def drive(
         self, slots: np.ndarray, at: np.ndarray, controls: np.ndarray, substeps: int | np.ndarray
@@ -135,6 +146,10 @@ class ClevrSimulator:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""
         centres = ball_centres(self._states[slots])
         return np.asarray(centres.reshape(-1, 2 * NUM_BALLS), np.float32)
+
+    def observe_one(self, slot: int) -> np.ndarray:
+        """Ball centres (10,) float32 of one slot."""
+        return np.asarray(self._states[slot, _COORDINATES], np.float32)
 
     def save(self, slots: np.ndarray) -> np.ndarray:
         """Full physics states (K, S) float64 of `slots`: time, positions, velocities."""

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.clevr.drawing import MujocoPainter, draw_table
+from envs.clevr.one_table import PARTS, judged_of_one, relations_of_one
 from envs.clevr.physics import SUBSTEPS, ClevrSimulator
 from envs.clevr.predicates import GOAL_LENGTH, NUM_BALLS, PUSHES, GoalKind
 from envs.clevr.relations import CONVENTIONS, order_invariant, relations
@@ -71,6 +72,7 @@ class ClevrTables:
         self.action_space = _action_space(action)
         self.observation_space = _observation_space(observation)
         self._action, self._observation, self._convention = action, observation, convention
+        self._plain = (action, observation, convention) == ("perfect", "vector", "kalm")
         self._renderer, self._painters = renderer, dict[int, MujocoPainter]()
         self._horizon_steps = horizon_steps
         self._row_goals = [self.goals[0]] * num_rows
@@ -163,6 +165,41 @@ class ClevrTables:
         truncated = ~terminated & (self._steps[rows] >= self._horizon_steps)
         self._running[rows] = ~(terminated | truncated)
         return rewards, terminated, truncated, self._describe(rows, after, success, moved)
+
+    def step_one(
+        self, row: int, action: int
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Observation (10,), reward, terminated, truncated and info of a plain step in a row.
+
+        This is `step` to the last bit, and wants `is_plain`.
+        """
+        before = self.simulator.observe_one(row).tolist()
+        self.simulator.push(row, action)
+        observation = self.simulator.observe_one(row)
+        after, goal = observation.tolist(), self._row_goals[row]
+        success, reward = judged_of_one(self.world.reward_name, goal.spec, before, after)
+        self._steps[row] += 1
+        truncated = not success and bool(self._steps[row] >= self._horizon_steps)
+        self._running[row] = not (success or truncated)
+        info = {
+            "success": success,
+            "moved_enough": False,
+            "goal": goal.text,
+            "level": goal.level,
+            "kind": goal.kind,
+            "relations": relations_of_one(after),
+        }
+        return observation, reward, success, truncated, info
+
+    def is_plain(self, row: int, action: Any) -> bool:
+        """Whether `step_one` can do a step: a push towards a goal of relations, as by default."""
+        return bool(
+            self._plain
+            and (type(action) is int or isinstance(action, np.integer))
+            and 0 <= action < self.action_space.n
+            and self._row_goals[row].spec[0] in PARTS
+            and self._running[row]
+        )
 
     def _check_actions(self, actions: np.ndarray) -> None:
         """Refuses actions outside their space; numbered ones are looked at all at once."""
