@@ -79,9 +79,10 @@ def test_two_processes_do_what_one_does(
     saved = weights(load_grounded(ran / name / "last"))
     expected = weights(load_grounded(tmp_path / name / "last"))
     matrices = [weight for weight, value in expected.items() if value.ndim == 2]
+    part = 0.25 if config.optimizer == "muon" else 0.01  # Muon's own sums are in bfloat16
     for weight in matrices:  # vectors whose true gradient is 0, as of keys, move by rounding alone
         moved = (expected[weight] - start[weight]).norm()
-        assert (saved[weight] - expected[weight]).norm() <= 0.05 * moved + 1e-6, weight
+        assert (saved[weight] - expected[weight]).norm() <= part * moved + 1e-6, weight
 
 
 def weights(model: GroundedModel) -> dict[str, torch.Tensor]:
