@@ -92,8 +92,10 @@ def main(arguments: Sequence[str]) -> int:
 def ground_stage(run: Run, settings: GroundSettings, command: str, *, overwrite: bool) -> None:
     """Primes the embedded base model if that is the one, then fine-tunes."""
     from kalm.pretrained import verify_model
+    from kalm.processes import require_spread
 
     check_base_model(settings.base)
+    require_spread(settings.finetune.optimizer)
     needs: tuple[str, ...] = ("collect",)
     if settings.base.name == EMBEDDED:
         base = replace(settings.base, lora_rank=0, lora_alpha=0, lora_dropout=0.0)

@@ -4,11 +4,13 @@ One thing to know: samples of like length share a batch, within buckets of many 
 of the batches in a bucket is shuffled again.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from kalm.layout import Packed
+from kalm.layout import UNKNOWN, Packed
 
 
 class SampleStream(Protocol):
@@ -63,3 +65,25 @@ class Batches:
             len(batches)
         )
         return [batches[place] for place in shuffled]
+
+
+def share(batch: Sequence[Packed], rank: int, num_processes: int) -> list[Packed]:
+    """What process `rank` computes of a batch: as many samples as every other process.
+
+    Sharded models are put together for every forward pass by all processes, so that one with fewer
+    samples would leave the others waiting. A silent sample fills up where the batch cannot be
+    divided.
+    """
+    mine = list(batch[rank::num_processes])
+    missing = -(-len(batch) // num_processes) - len(mine)
+    return mine + [silent(batch[0])] * missing
+
+
+def silent(sample: Packed) -> Packed:
+    """The same positions, none of which any loss reads."""
+    return replace(
+        sample,
+        loss=np.zeros_like(sample.loss),
+        stop=np.full_like(sample.stop, UNKNOWN),
+        held=np.full_like(sample.held, UNKNOWN),
+    )

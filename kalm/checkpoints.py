@@ -6,12 +6,12 @@ progress as JSON. There is no random state to save: the sample stream is a pure 
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from envs.files import publish, sha256_file
 from kalm.language_model import LanguageModel
@@ -23,29 +23,31 @@ OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
 def save_checkpoint(
     folder: Path,
     model: LanguageModel,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizer_state: Mapping[str, Tensor],
     progress: dict[str, Any],
     *,
     base_model: str,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Writes `folder` (it must not exist) with everything that a resumed run needs."""
+    """Writes `folder` (it must not exist) with everything that a resumed run needs.
+
+    Args:
+        weights: of `model`, where it holds a share of them only.
+    """
     with publish(folder) as partial:
-        save_model(model, partial, base_model=base_model)
-        save_file(_flatten(optimizers), partial / OPTIMIZER)
+        save_model(model, partial, base_model=base_model, weights=weights)
+        save_file(dict(optimizer_state), partial / OPTIMIZER)
         (partial / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
         hashes = json.loads((partial / HASHES).read_text())
         hashes |= {name: sha256_file(partial / name) for name in (OPTIMIZER, PROGRESS)}
         (partial / HASHES).write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n")
 
 
-def load_checkpoint(
-    folder: Path, model: LanguageModel, optimizers: Sequence[torch.optim.Optimizer]
-) -> dict[str, Any]:
-    """Puts weights and optimizer state of `folder` into place and returns its progress."""
+def load_checkpoint(folder: Path, model: LanguageModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Puts the weights of `folder` into `model`; returns progress and optimizer state."""
     load_weights(model, folder)
-    _restore(optimizers, load_file(folder / OPTIMIZER))
     progress: dict[str, Any] = json.loads((folder / PROGRESS).read_text())
-    return progress
+    return progress, load_file(folder / OPTIMIZER)
 
 
 def newest_checkpoint(
@@ -74,22 +76,3 @@ def keep_newest(folder: Path, count: int) -> None:
     """Removes all but the `count` newest checkpoints, the oldest first."""
     for old in sorted(folder.glob("step-*"))[:-count]:
         shutil.rmtree(old)
-
-
-def _flatten(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
-    return {
-        f"{place}.{parameter}.{name}": torch.as_tensor(value).contiguous()
-        for place, optimizer in enumerate(optimizers)
-        for parameter, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
-    }
-
-
-def _restore(optimizers: Sequence[torch.optim.Optimizer], flat: dict[str, torch.Tensor]) -> None:
-    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
-    for key, value in flat.items():
-        place, parameter, name = key.split(".", 2)
-        states[int(place)].setdefault(int(parameter), {})[name] = value
-    for optimizer, state in zip(optimizers, states, strict=True):
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -3,22 +3,24 @@
 One thing to know: the batches of an epoch are one global list, a pure function of (seed, epoch);
 process r of P takes every P-th sample of each batch, and losses are averaged over the global
 counts. So the number of processes changes neither the order of samples nor what a step optimises,
-and resuming needs the step number only.
+and resuming, by any number of processes, needs the step number only. `kalm.processes` spreads the
+model itself.
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from envs.files import publish
 from envs.stopping import Stopped, deferred
-from kalm.batches import Batches, SampleStream
+from kalm.batches import Batches, SampleStream, share
 from kalm.checkpoints import (
     drop_from,
     keep_newest,
@@ -30,6 +32,7 @@ from kalm.language_model import LanguageModel, Tensors, total_loss
 from kalm.layout import Packed, collate
 from kalm.optimizers import OPTIMIZERS, make_optimizers
 from kalm.pretrained import save_model, train_quickly
+from kalm.processes import Processes
 
 Metrics = dict[str, float]
 
@@ -115,7 +118,6 @@ def finetune(
     """
     run = _Run(model, stream, config, folder, base_model, on_message)
     started = time.perf_counter()
-    run.resume()
     with deferred() as asked_to_stop:
         _train(run, validation, on_metrics, on_samples, asked_to_stop)
     return run.finish(time.perf_counter() - started)
@@ -142,7 +144,7 @@ def _train(
             told = told | run.validate(step + 1, validation)
         if told:
             on_metrics(step + 1, told)
-        stops = not last and run.any_process(asked_to_stop())
+        stops = not last and run.processes.any(asked_to_stop())
         if stops or ((step + 1) % config.checkpoint_steps == 0 and not last):
             run.checkpoint(step + 1)
         if stops:
@@ -162,21 +164,19 @@ class _Run:
         base_model: str,
         on_message: Callable[[str], None],
     ) -> None:
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if config.bf16 else "no",
-            cpu=not torch.cuda.is_available(),
-        )
-        if config.batch_size < self.accelerator.num_processes:
+        self.processes = Processes(bf16=config.bf16, optimizer=config.optimizer)
+        if config.batch_size < self.processes.count:
             raise ValueError(
                 f"Expected --batch-size of at least one sample for each of "
-                f"{self.accelerator.num_processes} processes, got {config.batch_size}."
+                f"{self.processes.count} processes, got {config.batch_size}."
             )
         self.config, self.folder, self.base_model = config, Path(folder), base_model
         self.batches = Batches(stream, config.batch_size, config.bucket_batches)
         self.say = on_message
         self.bare = model
+        self.step, self.best_loss = 0, math.inf
         train_quickly(model.backbone)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        state = self._resume()  # before the model is spread: each process reads whole weights
         optimizers = make_optimizers(
             model,
             config.optimizer,
@@ -184,24 +184,54 @@ class _Run:
             outer=model.outer_parts(),
             weight_decay=config.weight_decay,
         )
-        self.model, *self.optimizers = self.accelerator.prepare(model, *optimizers)
-        self.step, self.best_loss = 0, math.inf
+        self.model, self.optimizers = self.processes.prepare(
+            model,
+            optimizers,
+            clip_norm=config.clip_norm,
+            part_size=self._part_size,
+            num_parts=config.accumulation_steps,
+        )
+        if state is not None:
+            self.processes.restore(state)
 
     @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
-    def resume(self) -> None:
-        for name in ("best", "last"):  # killed between removing the old one and renaming
-            fresh, target = self.folder / f"{name}.new", self.folder / name
-            if self.accelerator.is_main_process and fresh.exists() and not target.exists():
-                fresh.rename(target)
-        newest = newest_checkpoint(self.checkpoints, on_skip=self.say)
-        if newest is None:
-            return
-        progress = load_checkpoint(newest, self.bare, self.optimizers)
+    @property
+    def _part_size(self) -> int:
+        """Most samples that a process computes at once."""
+        mine = math.ceil(self.config.batch_size / self.processes.count)
+        return math.ceil(mine / self.config.accumulation_steps)
+
+    def _resume(self) -> dict[str, torch.Tensor] | None:
+        """Loads the newest verified checkpoint's weights; its optimizer state, if there is one."""
+        step = self.processes.first_does(self._find_checkpoint)
+        if not step:
+            return None
+        newest = self._checkpoint_folder(step)
+        progress, state = load_checkpoint(newest, self.bare)
         self.step, self.best_loss = progress["step"], progress["best_loss"] or math.inf
         self.say(f"Resumed at step {self.step} from {newest}.")
+        before = progress.get("num_processes", self.processes.count)
+        if before != self.processes.count:
+            self.say(
+                f"It was saved by {before} processes and goes on with {self.processes.count}: the "
+                f"order of samples stays, the last bits of sums may differ."
+            )
+        return state
+
+    def _checkpoint_folder(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:08d}"
+
+    def _find_checkpoint(self) -> int | None:
+        """The step of the newest verified checkpoint."""
+        for name in ("best", "last"):  # killed between removing the old one and renaming
+            fresh, target = self.folder / f"{name}.new", self.folder / name
+            if fresh.exists() and not target.exists():
+                fresh.rename(target)
+        newest = newest_checkpoint(self.checkpoints, on_skip=self.say)
+        return None if newest is None else int(newest.name.removeprefix("step-"))
 
     def train_step(self, step: int, on_samples: Callable[[int, list[int]], None]) -> Metrics:
         started = time.perf_counter()
@@ -209,61 +239,51 @@ class _Run:
         on_samples(step, [index for index, _ in samples])
         for group in (group for each in self.optimizers for group in each.param_groups):
             group["lr"] = self.config.rate(step)
-        self.bare.train()
+        self.model.train()
         parts = list(self._parts([packed for _, packed in samples]))
         counts = self._counts(parts)
         totals: dict[str, torch.Tensor] = {}
         for number, part in enumerate(parts):
-            with self._synchronised(number + 1 == len(parts)), self.accelerator.autocast():
+            last = number + 1 == len(parts)
+            with self.processes.part(last=last), self.processes.autocast():
                 sums = self.model(part)
-                loss = (
-                    total_loss(sums | counts, self.bare.loss_weights)
-                    * self.accelerator.num_processes
-                )
-                self.accelerator.backward(loss)
+                loss = total_loss(sums | counts, self.bare.loss_weights) * self.processes.count
+                self.processes.backward(loss, last=last)
             for name in self.bare.loss_weights:
                 added = sums[f"{name}_sum"].detach()
                 totals[name] = totals.get(name, torch.zeros_like(added)) + added
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        norm = self.processes.clip()
         losses = self._global_losses(totals, counts)
-        self._require_finite(step, losses | {"gradient_norm": float(norm)})
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        self._require_finite(step, losses | {"gradient_norm": norm})
+        self.processes.step()
         seconds = time.perf_counter() - started
         return losses | {
-            "gradient_norm": float(norm),
+            "gradient_norm": norm,
             "learning_rate": self.config.rate(step),
             "samples_per_second": len(samples) / seconds,
             "positions_per_second": sum(len(packed) for _, packed in samples) / seconds,
         }
 
     def _parts(self, sequences: list[Packed]) -> Iterator[Tensors]:
-        """This process's share of a batch, in `accumulation_steps` parts."""
-        mine = sequences[self.accelerator.process_index :: self.accelerator.num_processes]
-        size = max(1, math.ceil(len(mine) / self.config.accumulation_steps))
+        """This process's share of a batch, in parts: as many in every process."""
+        mine = share(sequences, self.processes.rank, self.processes.count)
+        size = self._part_size
         for first in range(0, len(mine), size):
-            part = collate(mine[first : first + size])
-            yield Tensors.of(part, self.accelerator.device)
+            yield Tensors.of(collate(mine[first : first + size]), self.processes.device)
 
     def _counts(self, parts: list[Tensors]) -> dict[str, torch.Tensor]:
         """How many positions of the whole global batch carry each loss."""
         names = list(self.bare.loss_weights)
         found = [self.bare.loss_counts(part) for part in parts]
         local = torch.stack([torch.stack([counts[name] for name in names]) for counts in found])
-        total = self.accelerator.reduce(local.sum(0).float(), reduction="sum")
+        total = self.processes.total(local.sum(0).float())
         return {f"{name}_count": total[place] for place, name in enumerate(names)}
-
-    def _synchronised(self, last: bool) -> Any:
-        import contextlib
-
-        return contextlib.nullcontext() if last else self.accelerator.no_sync(self.model)
 
     def _global_losses(
         self, totals: dict[str, torch.Tensor], counts: dict[str, torch.Tensor]
     ) -> Metrics:
         weights = self.bare.loss_weights
-        sums = self.accelerator.reduce(torch.stack([totals[n] for n in weights]), reduction="sum")
+        sums = self.processes.total(torch.stack([totals[n] for n in weights]))
         losses = {
             f"{name}_loss": float(sums[place] / counts[f"{name}_count"].clamp(min=1))
             for place, name in enumerate(weights)
@@ -279,48 +299,44 @@ class _Run:
                 f"after the last checkpoint; lower --learning-rate or look at the data."
             )
 
-    @torch.inference_mode()
     def validate(self, step: int, validation: SampleStream) -> Metrics:
-        losses = validation_losses(self.bare, validation, self.config.batch_size, self.accelerator)
+        losses = validation_losses(self.model, validation, self.config.batch_size, self.processes)
         self._require_finite(step, losses)
         if losses["loss"] < self.best_loss:
             self.best_loss = losses["loss"]
             self._save(self.folder / "best")
         return {f"validation_{name}": value for name, value in losses.items()}
 
-    def any_process(self, flag: bool) -> bool:
-        """Whether `flag` holds in any process of the job."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        told = torch.tensor(float(flag), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(told, reduction="sum") > 0)
-
     def checkpoint(self, step: int) -> None:
-        self.accelerator.wait_for_everyone()
-        target = self.checkpoints / f"step-{step:08d}"
-        if self.accelerator.is_main_process:
+        target = self._checkpoint_folder(step)
+        weights, state = self.processes.weights(), self.processes.optimizer_state()
+        progress = {
+            "step": step,
+            "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
+            "num_processes": self.processes.count,
+        }
+
+        def write() -> None:
             drop_from(self.checkpoints, target.name)
-            progress = {
-                "step": step,
-                "best_loss": None if math.isinf(self.best_loss) else self.best_loss,
-            }
             save_checkpoint(
-                target, self.bare, self.optimizers, progress, base_model=self.base_model
+                *(target, self.bare, state, progress), base_model=self.base_model, weights=weights
             )
             keep_newest(self.checkpoints, 2)
-        self.accelerator.wait_for_everyone()
+
+        self.processes.first_does(write)
 
     def _save(self, target: Path) -> None:
-        if self.accelerator.is_main_process:
-            import shutil
+        weights = self.processes.weights()
 
+        def write() -> None:
             fresh = target.with_name(f"{target.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)
             with publish(fresh) as partial:
-                save_model(self.bare, partial, base_model=self.base_model)
+                save_model(self.bare, partial, base_model=self.base_model, weights=weights)
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
-        self.accelerator.wait_for_everyone()
+
+        self.processes.first_does(write)
 
     def finish(self, seconds: float) -> Finetuning:
         self._save(self.folder / "last")
@@ -333,28 +349,36 @@ class _Run:
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()  # shards that are put together in inference mode could not be trained after it
 def validation_losses(
-    model: LanguageModel,
+    model: Any,
     stream: SampleStream,
     batch_size: int,
-    accelerator: Accelerator | None = None,
+    processes: Processes | None = None,
 ) -> Metrics:
-    """Average losses over every sample of a held-out stream's first epoch."""
+    """Average losses over every sample of a held-out stream's first epoch.
+
+    Args:
+        model: a language model as it is called; the processes may have wrapped it.
+        batch_size: samples at once, over all processes.
+    """
     model.eval()
-    weights = model.loss_weights
-    totals = dict.fromkeys((f"{n}_{part}" for n in weights for part in ("sum", "count")), 0.0)
+    weights = getattr(model, "module", model).loss_weights
+    rank, count = (0, 1) if processes is None else (processes.rank, processes.count)
+    names = [f"{name}_{part}" for name in weights for part in ("sum", "count")]
+    totals = dict.fromkeys(names, 0.0)
     samples = [stream.sample(0, index)[1] for index in range(len(stream))]
     samples.sort(key=len)
+    device = next(model.parameters()).device
     for first in range(0, len(samples), batch_size):
-        batch = Tensors.of(collate(samples[first : first + batch_size]), model.device)
-        if accelerator is None:
-            sums = model(batch)
-        else:
-            with accelerator.autocast():
-                sums = model(batch)
+        mine = share(samples[first : first + batch_size], rank, count)
+        with nullcontext() if processes is None else processes.autocast():
+            sums = model(Tensors.of(collate(mine), device))
         for name, value in sums.items():
             totals[name] += float(value)
+    if processes is not None and count > 1:
+        found = torch.tensor(list(totals.values()), dtype=torch.float64, device=device)
+        totals = dict(zip(totals, processes.total(found).tolist(), strict=True))
     losses = {f"{n}_loss": totals[f"{n}_sum"] / max(totals[f"{n}_count"], 1) for n in weights}
     losses["loss"] = sum(weight * losses[f"{n}_loss"] for n, weight in weights.items())
     return losses

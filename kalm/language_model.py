@@ -108,6 +108,16 @@ class LanguageModel(nn.Module):
         backbone = peft() if callable(peft) else self.backbone
         return backbone.base_model
 
+    @property
+    def _no_split_modules(self) -> list[str]:
+        """Classes of the blocks, each of which FSDP cuts and gathers as one; asked by Accelerate.
+
+        Only those that are here: a family may name blocks that read images, too.
+        """
+        named = getattr(self.decoder(), "_no_split_modules", None) or []
+        present = {type(module).__name__ for module in self.backbone.modules()}
+        return sorted(present.intersection(named))
+
     def outer_parts(self) -> list[nn.Module]:
         """Everything outside the language model's blocks: encoders, heads, the output of words."""
         own = [module for name, module in self.named_children() if name != "backbone"]

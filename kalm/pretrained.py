@@ -9,6 +9,7 @@ of a grounded model, or `text_model.json` of one with words alone;
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,16 @@ def is_adapted(backbone: Any) -> bool:
     return hasattr(backbone, "peft_config")
 
 
-def fingerprint(backbone: Any) -> str:
-    """A hash over 64 numbers of every weight of a base model; its adapters are left out."""
+def fingerprint(backbone: Any, whole: Mapping[str, torch.Tensor] | None = None) -> str:
+    """A hash over 64 numbers of every weight of a base model; its adapters are left out.
+
+    Args:
+        whole: weights of `backbone`, where it holds a share of them only.
+    """
     bare = backbone.get_base_model() if is_adapted(backbone) else backbone
     weights = {
-        name.replace(".base_layer", ""): tensor
-        for name, tensor in bare.state_dict().items()
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): tensor
+        for name, tensor in (bare.state_dict() if whole is None else whole).items()
         if ".lora_" not in name
     }
     digest = hashlib.sha256()
@@ -142,13 +147,23 @@ def fingerprint(backbone: Any) -> str:
     return digest.hexdigest()
 
 
-def save_model(model: LanguageModel, folder: Path, *, base_model: str) -> str:
+def save_model(
+    model: LanguageModel,
+    folder: Path,
+    *,
+    base_model: str,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> str:
     """Writes `model` into the existing, empty `folder` and returns its hash.
+
+    Args:
+        weights: of `model`, where it holds a share of them only.
 
     Raises:
         ModelError: a weight is NaN or infinite.
     """
-    for name, tensor in model.state_dict().items():
+    whole = model.state_dict() if weights is None else weights
+    for name, tensor in whole.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(
                 f"Expected finite weights, got NaN or infinity in `{name}`. Nothing was saved; "
@@ -156,18 +171,20 @@ def save_model(model: LanguageModel, folder: Path, *, base_model: str) -> str:
             )
     heads = {
         name: tensor.contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in whole.items()
         if not name.startswith("backbone.")
     }
     if heads:
         save_file(heads, folder / HEADS)
+    inner = {n.removeprefix("backbone."): t for n, t in whole.items() if n.startswith("backbone.")}
     part = "adapter" if is_adapted(model.backbone) else "backbone"
-    model.backbone.save_pretrained(folder / part, safe_serialization=True)
+    gathered = {} if weights is None else {"state_dict": inner}
+    model.backbone.save_pretrained(folder / part, safe_serialization=True, **gathered)
     model.tokenizer.save_pretrained(folder / "tokenizer")
     description = _own_description(model) | {
         "base_model": base_model,
         "part": part,
-        "base_fingerprint": fingerprint(model.backbone) if part == "adapter" else None,
+        "base_fingerprint": fingerprint(model.backbone, inner) if part == "adapter" else None,
     }
     if part == "adapter":
         description |= _base_options(model)

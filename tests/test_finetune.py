@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from plain_finetune import CONFIG as SCRIPT
 from tiny_models import (
     FAMILIES,
     FixedStream,
+    adapted,
     equal_weights,
     grounded,
-    save_base,
     task_stream,
     toy_episodes,
 )
@@ -37,7 +33,7 @@ from kalm.finetune import (
 from kalm.heads import BinnedHead
 from kalm.layout import STOP, Kind, Packed
 from kalm.model import GroundedModel
-from kalm.pretrained import add_lora, load_backbone, load_grounded, verify_model
+from kalm.pretrained import load_grounded, verify_model
 
 CONFIG = FinetuneConfig(
     num_steps=6, batch_size=4, warmup_steps=2, bf16=False, log_steps=1, checkpoint_steps=2,
@@ -94,14 +90,6 @@ def unavoidable(model: GroundedModel, samples: Sequence[Packed]) -> float:
         share = np.modf((change + head.limit) / head.width)[0].clip(1e-12, 1 - 1e-12)
         entropies.append(-share * np.log(share) - (1 - share) * np.log(1 - share))
     return float(np.concatenate(entropies).mean())
-
-
-def adapted(folder: Path) -> GroundedModel:
-    """A model with adapters; its frozen output layer can tell words apart, as a trained one can."""
-    base, _ = load_backbone(str(save_base(folder, head_scale=10.0)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return grounded(base=add_lora(base, rank=8, alpha=16, dropout=0.0))
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "lora"])
@@ -312,7 +300,7 @@ def test_only_the_two_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert kept == ["step-00000004", "step-00000005"]
 
 
-# -------------------------------------------------------------------------- parts and processes
+# ------------------------------------------------------------------------------------- parts
 
 
 def gradients(accumulation_steps: int, tmp_path: Path, monkeypatch: Any) -> dict[str, Any]:
@@ -341,43 +329,6 @@ def test_accumulating_over_parts_gives_the_gradients_of_the_whole_batch(
     for name, value in whole.items():
         torch.testing.assert_close(halves[name], value, atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(quarters[name], value, atol=1e-6, rtol=1e-4)
-
-
-def test_two_processes_see_the_same_samples_in_the_same_order_as_one(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("plain_finetune.py")
-    rooms = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": rooms, "OMP_NUM_THREADS": "1"}
-    # `--cpu` would start one process whatever their number; without it they find no GPU either.
-    environment |= {"CUDA_VISIBLE_DEVICES": ""}
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_processes", "2"]
-    (tmp_path / "two").mkdir()
-    subprocess.run(
-        [
-            sys.executable,
-            *launch,
-            "--main_process_port",
-            "0",
-            str(script),
-            str(tmp_path / "two/run"),
-        ],
-        check=True,
-        env=environment,
-    )
-    model = grounded()
-    seen: list[list[int]] = []
-    _, losses = run(
-        tmp_path / "one", SCRIPT, model, on_samples=lambda step, indices: seen.append(indices)
-    )
-    for rank in (0, 1):
-        assert json.loads((tmp_path / f"two/samples-{rank}.json").read_text()) == seen
-    together = json.loads((tmp_path / "two/losses-0.json").read_text())
-    for step, metrics in losses.items():
-        for name in ("state_loss", "action_loss", "token_loss", "stop_loss", "gradient_norm"):
-            assert together[step - 1][name] == pytest.approx(metrics[name], rel=1e-3), (step, name)
-    two = load_grounded(tmp_path / "two/run/last")
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(two.state_dict()[name], value, atol=1e-3, rtol=1e-2)
 
 
 def test_the_batches_of_an_epoch_hold_every_rollout_once_and_like_lengths_together() -> None:

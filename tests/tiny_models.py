@@ -19,6 +19,7 @@ from imagination.abstraction import vocabulary
 from kalm import prompts
 from kalm.layout import Packed
 from kalm.model import GroundedModel, GroundingConfig, StateScale, make_layout
+from kalm.pretrained import add_lora, load_backbone
 from kalm.tasks import RolloutSet, TaskStream, TaskWeights
 from kalm.text_model import TextModel
 from kalm.tokenizer import build_tokenizer
@@ -211,6 +212,19 @@ def grounded(
             for parameter in head.parameters():
                 torch.nn.init.normal_(parameter, std=spread)
     return model.eval()
+
+
+def adapted(folder: Path, *, dtype: torch.dtype = torch.float32) -> GroundedModel:
+    """A model with adapters; its frozen output layer can tell words apart, as a trained one can.
+
+    Args:
+        folder: where its base model is saved.
+        dtype: of the base model's weights.
+    """
+    base, _ = load_backbone(str(save_base(folder, head_scale=10.0)), dtype=dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return grounded(base=add_lora(base, rank=8, alpha=16, dropout=0.0))
 
 
 def text_model(
