@@ -10,7 +10,7 @@ from experiments.soak.disk import fill_disk
 from experiments.soak.flips import flip_and_cut, problems
 from experiments.soak.fuzz import fuzz
 from experiments.soak.goals import forge_tokens
-from experiments.soak.kills import Baseline, kill_stages, kill_within_an_epoch, stop_gently
+from experiments.soak.kills import Baseline, kill_stage, kill_within_an_epoch, stop_gently
 from experiments.soak.numbers import inject_nan
 from experiments.soak.sharing import lose_a_worker, poison_goals, same_rollouts
 from experiments.soak.strangers import refuse_strangers
@@ -32,7 +32,7 @@ def finished(baseline: Baseline, tmp_path: Path) -> Path:
 
 
 def test_killed_stages_end_like_uninterrupted_ones(baseline: Baseline) -> None:
-    assert kill_stages(baseline, 1, stages=("ground", "imagine")).held == 2
+    assert kill_stage(baseline, "ground", 1).held == kill_stage(baseline, "imagine", 1).held == 1
 
 
 def test_a_run_that_differs_from_the_uninterrupted_one_is_noticed(baseline: Baseline) -> None:
