@@ -115,6 +115,8 @@ def part_problems(path: Path) -> list[str]:
             return _problems(path)
     except ValueError as error:
         return [str(error)]
+    except OSError as error:  # a folder or a dead link in a file's place, or not ours to read
+        return [f"{path} cannot be read: {error}."]
 
 
 def _problems(path: Path) -> list[str]:

@@ -105,3 +105,14 @@ def test_model_folders_of_strangers_are_refused(finished: Path, tmp_path: Path) 
 
 def test_many_steps_are_written_and_read_in_memory_that_stays_flat(tmp_path: Path) -> None:
     assert write_and_stream(tmp_path, 100_000).held == 100_000
+
+
+def test_a_folder_or_a_link_to_itself_in_a_files_place_is_named(finished: Path) -> None:
+    card, record = finished / "data/real/card.json", finished / "stages/collect.json"
+    card.unlink()
+    card.symlink_to(card)
+    record.unlink()
+    record.mkdir()
+    found = problems(finished)
+    assert any(str(card) in problem for problem in found)
+    assert any(str(record) in problem for problem in found)

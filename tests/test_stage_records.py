@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from envs import make_world
 from envs.files import FolderTaken, StoreError
 from envs.sealed import read_sealed, sealed
 from envs.store import Card, write_store
 from experiments.cli import main
-from experiments.folders import open_run
+from experiments.folders import data_card, open_run
 from experiments.stage import Stage, complete
 from experiments.tracking import Run, WandbConfig
 from experiments.verify import run_problems
@@ -176,7 +177,7 @@ def test_a_seal_notices_every_single_bit(tmp_path: Path) -> None:
 
 
 def test_a_run_folder_that_is_in_use_is_refused_with_its_owner(tmp_path: Path) -> None:
-    with Run(tmp_path, {"seed": 1}, "kalm one"):
+    with Run(tmp_path, {"seed": 1}, "kalm one") as run, run.stage("collect"):
         with pytest.raises(FolderTaken, match=r"is in use by process \d+ on .*\. Wait for it"):
             Run(tmp_path, {"seed": 2}, "kalm two")
         assert (tmp_path / "command.txt").read_text() == "kalm one\n"
@@ -195,3 +196,11 @@ def test_processes_that_share_a_run_keep_out_the_others(tmp_path: Path) -> None:
             run.rewind("imagine", -1)
             run.log("imagine", 0, {"accepted": 3})
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_key_on_the_command_line_is_masked_on_the_cards_of_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-dummy-key-11")
+    card = data_card(make_world("toy"), "real", "kalm collect here --note sk-dummy-key-11", seed=0)
+    assert card.command == "kalm collect here --note ***"

@@ -49,10 +49,19 @@ def test_metrics_come_back_in_the_order_in_which_they_were_logged(tmp_path: Path
 
 def test_verbs_of_one_folder_keep_each_others_settings_and_commands(tmp_path: Path) -> None:
     for verb in ("collect", "ground", "collect"):
-        with Run(tmp_path, {verb: {"seed": 1}}, f"kalm {verb} here"):
+        with Run(tmp_path, {verb: {"seed": 1}}, f"kalm {verb} here") as run, run.stage(verb):
             pass
     assert read_config(tmp_path) == {"collect": {"seed": 1}, "ground": {"seed": 1}}
     assert read_commands(tmp_path) == ["kalm collect here", "kalm ground here"]
+
+
+def test_settings_and_command_of_a_start_that_did_nothing_are_not_the_runs(tmp_path: Path) -> None:
+    with Run(tmp_path, {"collect": {"seed": 1}}, "kalm collect here") as run, run.stage("collect"):
+        pass
+    with Run(tmp_path, {"collect": {"seed": 2}}, "kalm collect here --seed 2"):
+        pass  # refused, or everything was kept
+    assert read_config(tmp_path) == {"collect": {"seed": 1}}
+    assert read_commands(tmp_path) == ["kalm collect here"]
 
 
 def test_a_step_that_does_not_grow_is_refused_also_after_reopening(tmp_path: Path) -> None:

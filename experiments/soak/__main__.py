@@ -4,6 +4,7 @@ Rows are done by several processes, each with a toy run of its own. A row that h
 again while the code is of the same commit, so that a soak that was stopped goes on where it was.
 """
 
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -43,11 +44,16 @@ class Command:
 
 def main() -> int:
     """Does the wanted checks; 1 if one did not hold."""
-    command = tyro.cli(Command, prog="python -m experiments.soak")
+    try:
+        command = tyro.cli(Command, prog="python -m experiments.soak")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     if command.readme is not None:
         page = command.readme.read_text("utf-8")
         write_text(command.readme, put_into(page, load_rows(command.results)))
         return 0
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before workers import what reads it
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once: what was found is on disk
     folder = command.folder.absolute()
     found, here = folder / "rows.json", commit()
