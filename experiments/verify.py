@@ -14,7 +14,7 @@ from envs.files import StoreError, well_formed
 from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
-from experiments.stage import all_stages, foreign_files, names_no_files, record_problems
+from experiments.stage import all_stages, foreign_files, has_owner, names_no_files, record_problems
 from experiments.tracking import CONFIG_FILE, SECONDS_FILE, read_commands, read_metrics
 
 MARKERS = {
@@ -80,10 +80,16 @@ def run_problems(folder: Path) -> list[str]:
     problems += _unreadable(folder)
     if problems:
         return problems
-    return [
-        f"{folder / name} is not part of the run. Move it elsewhere."
-        for name in foreign_files(folder)
-    ]
+    foreign = [folder / name for name in foreign_files(folder)] or _without_owner(folder)
+    return [f"{path} is not part of the run. Move it elsewhere." for path in foreign]
+
+
+def _without_owner(folder: Path) -> list[Path]:
+    """Stores, models, agents and evaluations of a run that no record of a stage speaks for."""
+    if not (folder / STAGES).is_dir():
+        return []
+    inside = [part for part in parts(folder) if part.is_dir() and part != folder]
+    return [part for part in inside if not has_owner(folder, part.relative_to(folder).as_posix())]
 
 
 def _unreadable(folder: Path) -> list[str]:

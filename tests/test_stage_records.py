@@ -10,7 +10,7 @@ import pytest
 from envs import make_world
 from envs.files import FolderTaken, StoreError
 from envs.sealed import read_sealed, sealed
-from envs.store import Card, write_store
+from envs.store import Card, EpisodeStore, write_store
 from experiments.cli import main
 from experiments.folders import data_card, open_run
 from experiments.stage import Stage, complete
@@ -204,3 +204,52 @@ def test_a_key_on_the_command_line_is_masked_on_the_cards_of_data(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-dummy-key-11")
     card = data_card(make_world("toy"), "real", "kalm collect here --note sk-dummy-key-11", seed=0)
     assert card.command == "kalm collect here --note ***"
+
+
+def test_a_run_goes_on_from_a_repaired_store_and_mixes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, episodes = Card("toy", "1", "real"), [make_episode(seed=seed) for seed in range(3)]
+
+    def write() -> None:
+        write_store(tmp_path / "data", episodes, card, episodes_per_shard=1)
+
+    stages = (
+        (Stage("collect", Settings(), (), ("data",)), write),
+        (
+            Stage("train", Settings(), ("collect",), ("a.json",)),
+            lambda: put(tmp_path / "a.json", "1"),
+        ),
+    )
+
+    def run_all(*, overwrite: bool = False) -> list[bool]:
+        with open_run(tmp_path, "write", Settings(), "kalm write", WandbConfig()) as run:
+            return [complete(run, stage, work, list, overwrite=overwrite) for stage, work in stages]
+
+    assert run_all() == [True, True]
+    shard = tmp_path / "data/data/part-00001.parquet"
+    shard.write_bytes(flip(shard.read_bytes()))
+    assert main(["repair", str(tmp_path / "data")]) == 0
+    assert "`collect` of" in capsys.readouterr().out
+    assert main(["repair", str(tmp_path / "data")]) == 0  # twice is once
+    assert "`collect` of" not in capsys.readouterr().out
+    assert len(EpisodeStore(tmp_path / "data")) == 1
+    (problem,) = run_problems(tmp_path)
+    assert "`collect` was made anew or repaired since. Make `train` anew" in problem
+    with pytest.raises(ValueError, match="an earlier stage was done anew"):
+        run_all()
+    # Collecting anew gives what the agent was trained on, so that the agent stays.
+    assert run_all(overwrite=True) == [True, False]
+    assert len(EpisodeStore(tmp_path / "data")) == 3
+    assert run_problems(tmp_path) == []
+
+
+def test_a_missing_record_is_named_by_what_was_made_from_it_or_by_its_store(folder: Path) -> None:
+    record = folder / "stages/write.json"
+    content = record.read_bytes()
+    record.unlink()
+    assert run_problems(folder) == [f"{record} is missing, and `measure` was made from it."]
+    (folder / "stages/measure.json").unlink()
+    assert run_problems(folder) == [f"{folder / 'data'} is not part of the run. Move it elsewhere."]
+    record.write_bytes(content)
+    assert run_problems(folder) == []
