@@ -281,6 +281,15 @@ def mirrored_run_ids(folder: Path) -> list[str]:
     return list(json.loads(path.read_text(encoding="utf-8"))["run_ids"]) if path.exists() else []
 
 
+def mirror_record(content: bytes) -> Any:
+    """A record of a wandb file, from its bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    record = wandb_internal_pb2.Record()  # type: ignore[attr-defined, unused-ignore]
+    record.ParseFromString(content)
+    return record
+
+
 class _Mirror:
     """One wandb run; the only place that touches the wandb package."""
 

@@ -38,7 +38,7 @@ class Soak:
         folder = self.folder / "baseline"
         unmount(folder / "run")  # of a soak that was ended while a disk was full
         shutil.rmtree(folder, ignore_errors=True)
-        steps = self.count(2_500, 40)  # above a thousand there are checkpoints of agents
+        steps = self.count(1_500, 40)  # agents have a checkpoint after a thousand
         baseline = Baseline(folder, tiny(train_steps=steps))
         put(baseline.run, self.folder / "finished")
         return baseline
