@@ -110,7 +110,7 @@ def _records_without_files(folder: Path) -> list[str]:
     try:
         with well_formed(folder):
             return [name for name in all_stages(folder) if names_no_files(folder, name)]
-    except StoreError:
+    except (StoreError, OSError):
         return []  # told among the problems
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from envs.sealed import read_sealed, sealed
 from experiments.soak.check import NotHeldError
 from experiments.soak.damage import damage_newest
 from experiments.soak.disk import fill_disk
@@ -14,7 +15,7 @@ from experiments.soak.kills import Baseline, kill_stage, kill_within_an_epoch, s
 from experiments.soak.numbers import inject_nan
 from experiments.soak.sharing import lose_a_worker, poison_goals, same_rollouts
 from experiments.soak.strangers import refuse_strangers
-from experiments.soak.toy_run import put, tiny
+from experiments.soak.toy_run import do_stage, finish, put, tiny
 from experiments.soak.volume import write_and_stream
 
 
@@ -44,6 +45,17 @@ def test_a_run_that_differs_from_the_uninterrupted_one_is_noticed(baseline: Base
     weights.write_bytes(content)
     with pytest.raises(NotHeldError, match=r"heads\.safetensors"):
         baseline.require_same("evaluate", "a bit was flipped")
+
+
+def test_checkpoints_that_a_kill_left_beside_a_whole_agent_are_removed(baseline: Baseline) -> None:
+    baseline.start_again("evaluate")
+    record = baseline.run / "stages/train-real-only-bc.json"
+    record.write_text(sealed({**read_sealed(record), "files": {}, "done": False}))
+    left = baseline.run / "models/agents/real-only-bc.checkpoints/step-000000040"
+    left.mkdir(parents=True)
+    (left / "state.safetensors").write_bytes(b"?")
+    assert finish(do_stage, baseline.preset, baseline.run, "train") == 0
+    baseline.require_same("train", "killed before the last checkpoint was removed")
 
 
 def test_three_kills_within_an_epoch_leave_every_sample_seen_once(baseline: Baseline) -> None:

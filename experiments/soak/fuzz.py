@@ -10,6 +10,7 @@ from typing import Any
 from envs.manifest import CARD, MANIFEST, MARKER, marker_text
 from envs.sealed import SEAL, sealed
 from experiments.pipeline import ALL_PRESETS
+from experiments.published import PUBLISHED
 from experiments.soak.check import Found, require
 from experiments.soak.commands import outcome
 from experiments.soak.drawn import json_values, strategies, try_drawn
@@ -132,16 +133,17 @@ def _fuzz_any_file(run: Path, examples: int) -> int:
         nonlocal count
         path = files[number]
         intact = path.read_bytes()
-        if (way == "other bytes" and content == intact) or (way == "missing" and _is_last(path)):
+        if (way == "other bytes" and content == intact) or (way == "missing" and _is_free(path)):
             return
         count += 1
         path.unlink()
         HARMS[way](path, intact, content)
         before = sorted(run.rglob("*"))
-        code = outcome(["verify", str(run)])
-        written = sorted(run.rglob("*")) != before
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-        path.write_bytes(intact)
+        try:
+            code = outcome(["verify", str(run)])
+            written = sorted(run.rglob("*")) != before
+        finally:
+            _put_back(path, intact)
         require(code == 1, f"{path} harmed ({way}): `kalm verify` ended with exit code {code}.")
         require(not written, f"{path} harmed ({way}): verifying wrote something.")
 
@@ -151,9 +153,18 @@ def _fuzz_any_file(run: Path, examples: int) -> int:
     return count
 
 
-def _is_last(path: Path) -> bool:
-    """Whether a file is the record of a measurement: without it that is simply not done."""
-    return path.parent.name == STAGES and path.name.startswith("measure-")
+def _put_back(path: Path, content: bytes) -> None:
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a run is whole without a file: a measurement, or its report, is then not done yet."""
+    is_measure = path.parent.name == STAGES and path.name.startswith("measure-")
+    return is_measure or path.name == PUBLISHED
 
 
 HARMS: dict[str, Callable[[Path, bytes, bytes], object]] = {

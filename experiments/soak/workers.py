@@ -16,6 +16,7 @@ from experiments.origin import say
 from experiments.soak.check import NotHeldError
 from experiments.soak.rows import CHECKS, Soak
 
+LONGEST = ("fuzz", "kills-train", "flips", "volume")  # begun first, so that workers end together
 FAILURES = (NotHeldError, ValueError, OSError, ArithmeticError, RuntimeError, AssertionError)
 FAILURES_OF_CODE = (LookupError, TypeError, AttributeError)
 
@@ -38,7 +39,8 @@ def done_rows(
     with ProcessPoolExecutor(
         jobs, context, initializer=_begin, initargs=(folders, seed, quick)
     ) as executor:
-        waiting = {executor.submit(_do_own, name): name for name in names}
+        longest_first = sorted(names, key=lambda name: name not in LONGEST)
+        waiting = {executor.submit(_do_own, name): name for name in longest_first}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
