@@ -203,18 +203,15 @@ def foreign_files(folder: Path) -> list[str]:
     return [name for name in published_files(folder, outputs) if name not in known]
 
 
-def has_owner(folder: Path, name: str) -> bool:
-    """Whether a stage of run `folder` says that `name`, relative to it, is its output, or may be.
+def all_outputs(folder: Path) -> list[str] | None:
+    """What the stages of run `folder` say is theirs, relative to it.
 
-    It may where a record is from before outputs were named.
+    None where a record is from before records said so.
     """
-    records = [record for stage in all_stages(folder) if (record := _read(folder, stage))]
-    place = Path(name)
-    return any(
-        "outputs" not in record
-        or any(Path(output) in (place, *place.parents) for output in record["outputs"])
-        for record in records
-    )
+    records = [record for name in all_stages(folder) if (record := _read(folder, name))]
+    if any("outputs" not in record for record in records):
+        return None
+    return [output for record in records for output in record["outputs"]]
 
 
 def all_stages(folder: Path) -> list[str]:

@@ -14,7 +14,13 @@ from envs.files import StoreError, well_formed
 from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
-from experiments.stage import all_stages, foreign_files, has_owner, names_no_files, record_problems
+from experiments.stage import (
+    all_outputs,
+    all_stages,
+    foreign_files,
+    names_no_files,
+    record_problems,
+)
 from experiments.tracking import CONFIG_FILE, SECONDS_FILE, read_commands, read_metrics
 
 MARKERS = {
@@ -86,10 +92,12 @@ def run_problems(folder: Path) -> list[str]:
 
 def _without_owner(folder: Path) -> list[Path]:
     """Stores, models, agents and evaluations of a run that no record of a stage speaks for."""
-    if not (folder / STAGES).is_dir():
+    outputs = all_outputs(folder) if (folder / STAGES).is_dir() else None
+    if outputs is None:
         return []
+    known = {folder / output for output in outputs}
     inside = [part for part in parts(folder) if part.is_dir() and part != folder]
-    return [part for part in inside if not has_owner(folder, part.relative_to(folder).as_posix())]
+    return [part for part in inside if known.isdisjoint((part, *part.parents))]
 
 
 def _unreadable(folder: Path) -> list[str]:
