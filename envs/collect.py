@@ -6,8 +6,6 @@ a simulator each; a script that collects needs the usual `if __name__ == "__main
 """
 
 import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +16,7 @@ import numpy as np
 
 from envs.episode import Episode
 from envs.rollouts import run_tasks
+from envs.stopping import end_with_parent
 from envs.world import Goal, Task, World
 
 EPISODES_PER_CHUNK = 100
@@ -84,7 +83,7 @@ def _chunks(
         return
     context = multiprocessing.get_context("spawn")
     number = min(workers, len(chunks))
-    executor = ProcessPoolExecutor(number, context, initializer=_end_with_parent)
+    executor = ProcessPoolExecutor(number, context, initializer=end_with_parent)
     waiting: deque[Future[list[Episode]]] = deque()
     try:
         for chunk in chunks:
@@ -95,19 +94,6 @@ def _chunks(
             yield waiting.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when the process that started it is gone, even where that was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    watched = parent
-
-    def watch() -> None:
-        watched.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _report(

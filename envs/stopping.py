@@ -4,7 +4,10 @@ Schedulers send SIGTERM before they kill. `end_on_sigterm` turns it into `Stoppe
 like an error; a loop that can save its state asks inside `deferred` and stops by itself.
 """
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -37,6 +40,19 @@ def deferred() -> Iterator[Callable[[], bool]]:
         _Requests.num_deferring -= 1
     if _Requests.asked:
         raise Stopped
+
+
+def end_with_parent() -> None:
+    """Ends this worker when the process that started it is gone, even where that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    watched = parent
+
+    def watch() -> None:
+        watched.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from envs.manifest import CARD
 from envs.store import EpisodeStore
 from envs.world import World
 from experiments.origin import commit, versions
-from experiments.tracking import Run, WandbConfig
+from experiments.tracking import Run, WandbConfig, mask_secrets
 
 if TYPE_CHECKING:
     from offline_rl.goal_encoder import SentenceGoalEncoder
@@ -89,12 +89,12 @@ def real_data(folder: Path) -> tuple[World, EpisodeStore]:
 
 
 def data_card(world: Versioned, source: str, command: str, seed: int, note: str = "") -> Card:
-    """The card of a data set that this code writes now."""
+    """The card of a data set that this code writes now; keys in `command` are masked."""
     return Card(
         environment=world.name,
         environment_version=world.version,
         source=source,
-        command=command,
+        command=mask_secrets(command),
         seed=seed,
         versions=versions(),
         commit=commit(),

@@ -141,9 +141,10 @@ def run_pipeline(
     """Every seed of `preset`, then the results of all seeds in `folder`, which are returned."""
     check_preset(preset)
     require_free_space(folder, int(preset.free_gigabytes * 1e9 * len(preset.seeds)))
-    with open_run(folder, "run", preset, command, WandbConfig(), shared=True):  # by other seeds
-        for seed in preset.seeds:
+    with open_run(folder, "run", preset, command, WandbConfig(), shared=True) as run:
+        for seed in preset.seeds:  # each may run alone, which is why the folder is shared
             run_seed(with_seed(preset, seed), folder, seed, command, wandb, overwrite=overwrite)
+            run.note_start()
         return publish(folder)
 
 

@@ -16,7 +16,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from experiments.results import write_text
 from experiments.tracking import Run
 
 SECONDS_BETWEEN_LOOKS = 0.5
+IDENTITY = ("settings", "needs", "repaired")  # parts of a record that its key is the hash of
 UNSEALED_KEYS = ("settings", "needs", "key", "done")  # of records from before files were named
 
 
@@ -68,6 +69,9 @@ def complete(
     if overwrite and _is_unreadable(run.folder, stage.name):
         _remove(run.folder, stage)
     before = _read(run.folder, stage.name)
+    if overwrite and before is not None and "repaired" in before:
+        _remove(run.folder, stage)  # it is whole, but less than the stage would write
+        before = None
     record = _record(run.folder, stage, before)
     if not (stage.shared or is_main_process()):
         _wait(run.folder, stage.name, record["key"])
@@ -153,11 +157,32 @@ def record_problems(folder: Path, name: str) -> list[str]:
         return [str(error)]
     if record is None:
         return [f"{_path(folder, name)} is missing."]
-    if _key({"settings": record["settings"], "needs": record["needs"]}) != record["key"]:
+    if _key(record) != record["key"]:
         return [f"{_path(folder, name)} was altered: its key is not that of its settings."]
     if not record["done"]:
         return [f"{_path(folder, name)}: the stage broke off. The same command goes on from there."]
-    return file_problems(folder, record.get("files", {}), content=True)
+    return [
+        *_origin_problems(folder, name, record["needs"]),
+        *file_problems(folder, record.get("files", {}), content=True),
+    ]
+
+
+def _origin_problems(folder: Path, name: str, needs: Mapping[str, str]) -> list[str]:
+    """What stage `name` was made from and is not there any more; `needs` holds keys by stage."""
+    problems = []
+    for needed, key in needs.items():
+        try:
+            record = _read(folder, needed)
+        except StoreError:
+            continue  # a problem of that stage
+        if record is None:
+            problems.append(f"{_path(folder, needed)} is missing, and `{name}` was made from it.")
+        elif record["key"] != key:
+            problems.append(
+                f"{_path(folder, name)}: `{needed}` was made anew or repaired since. "
+                f"Make `{name}` anew with --overwrite."
+            )
+    return problems
 
 
 def names_no_files(folder: Path, name: str) -> bool:
@@ -176,6 +201,17 @@ def foreign_files(folder: Path) -> list[str]:
     known = {name for record in records if record for name in record["files"]}
     outputs = [name for record in records if record for name in record["outputs"]]
     return [name for name in published_files(folder, outputs) if name not in known]
+
+
+def all_outputs(folder: Path) -> list[str] | None:
+    """What the stages of run `folder` say is theirs, relative to it.
+
+    None where a record is from before records said so.
+    """
+    records = [record for name in all_stages(folder) if (record := _read(folder, name))]
+    if any("outputs" not in record for record in records):
+        return None
+    return [output for record in records for output in record["outputs"]]
 
 
 def all_stages(folder: Path) -> list[str]:
@@ -214,7 +250,28 @@ def _require_whole(folder: Path, stage: Stage) -> None:
             )
 
 
-def _key(content: dict[str, Any]) -> str:
+def note_repair(folder: Path, part: str) -> str:
+    """The stage of run `folder` whose record now tells that its store `part` was repaired.
+
+    The key of the stage changes, so that what was made from the store before is not mixed with
+    what will be made from it. "" where the record needs no change, or no stage wrote `part`.
+    """
+    found = describe_files(folder, [part])
+    for name in all_stages(folder):
+        record = _read(folder, name)
+        files = {} if record is None or not record["done"] else record.get("files", {})
+        if record is None or not found.keys() <= files.keys() or found.items() <= files.items():
+            continue
+        repaired = {path: facts["sha256"] for path, facts in found.items()}
+        record["repaired"] = {**record.get("repaired", {}), **repaired}
+        record |= {"files": {**files, **found}, "key": _key(record)}
+        write_text(_path(folder, name), sealed(record))
+        return name
+    return ""
+
+
+def _key(record: dict[str, Any]) -> str:
+    content = {name: record[name] for name in IDENTITY if name in record}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -238,6 +295,8 @@ def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[s
     if before is not None:
         settings = _without_new_defaults(stage.settings, settings, before["settings"])
     content = {"settings": settings, "needs": keys}
+    if before is not None and "repaired" in before:
+        content["repaired"] = before["repaired"]
     return {**content, "key": _key(content)}
 
 

@@ -76,6 +76,8 @@ class Run:
     ) -> None:
         """Opens `folder`, new or from an earlier start of the same run.
 
+        Settings and command are noted when work begins: those of a refused start are not the run's.
+
         Args:
             config: resolved settings by verb, JSON values only; those of other verbs are kept.
             command: makes this run again, word for word; added to the folder's commands.
@@ -88,17 +90,14 @@ class Run:
         self.folder = folder
         self.is_writer = int(os.environ.get("RANK", "0")) == 0
         self._last_step: dict[str, int] = {}
-        self._config, self._wandb = dict(config), wandb
+        self._config, self._command, self._wandb = dict(config), command, wandb
+        self._noted = False
         self._mirror: _Mirror | None = None
         if not self.is_writer:
             return
         self._lock = lock_file(folder / LOCK_FILE, folder, shared=shared)
         weakref.finalize(self, os.close, self._lock)
         self._config = read_config(folder) | self._config
-        text = json.dumps(self._config, indent=1)
-        write_text(folder / CONFIG_FILE, mask_secrets(text) + "\n")
-        commands = dict.fromkeys([*read_commands(folder), mask_secrets(command)])
-        write_text(folder / COMMAND_FILE, "\n".join(commands) + "\n")
         _drop_torn_line(folder / METRICS_FILE)
         self._remember(read_metrics(folder))
 
@@ -115,6 +114,17 @@ class Run:
         if self.is_writer:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
+    def note_start(self) -> None:
+        """Writes settings and command into the folder; `log` and `stage` do so by themselves."""
+        if self._noted or not self.is_writer:
+            return
+        self._noted = True
+        self._config = read_config(self.folder) | self._config  # others may share the folder
+        text = json.dumps(self._config, indent=1)
+        write_text(self.folder / CONFIG_FILE, mask_secrets(text) + "\n")
+        commands = dict.fromkeys([*read_commands(self.folder), mask_secrets(self._command)])
+        write_text(self.folder / COMMAND_FILE, "\n".join(commands) + "\n")
+
     def log(self, stage: str, step: int, metrics: Mapping[str, Number | str]) -> None:
         """Appends one line of named numbers.
 
@@ -127,6 +137,7 @@ class Run:
         """
         if not self.is_writer:
             return
+        self.note_start()
         last = self._last_step.get(stage)
         if last is not None and step <= last:
             raise ValueError(
@@ -160,6 +171,7 @@ class Run:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Adds the seconds spent inside to those of stage `name`, failures included."""
+        self.note_start()
         start = time.monotonic()
         try:
             yield
@@ -267,6 +279,15 @@ def mirrored_run_ids(folder: Path) -> list[str]:
     """The wandb run ids under which a run folder was mirrored, oldest first."""
     path = folder / MIRROR_FILE
     return list(json.loads(path.read_text(encoding="utf-8"))["run_ids"]) if path.exists() else []
+
+
+def mirror_record(content: bytes) -> Any:
+    """A record of a wandb file, from its bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    record = wandb_internal_pb2.Record()  # type: ignore[attr-defined, unused-ignore]
+    record.ParseFromString(content)
+    return record
 
 
 class _Mirror:

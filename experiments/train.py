@@ -87,6 +87,11 @@ class AgentName:
         """Where the agent is, relative to the run folder."""
         return f"models/agents/{self.slug}"
 
+    @property
+    def checkpoints(self) -> str:
+        """Where its checkpoints are until it is whole, relative to the run folder."""
+        return f"{self.folder}.checkpoints"
+
 
 def trained_agents(folder: Path) -> list[AgentName]:
     """The finished agents of a run folder, those of one algorithm side by side."""
@@ -129,13 +134,15 @@ def train_stage(run: Run, settings: TrainSettings, command: str, *, overwrite: b
     for algorithm in settings.algorithms:
         find_algorithm(algorithm, action_kind(world.spaces))
     for name in agent_names(settings):
+        if run.is_writer and (run.folder / name.folder).is_dir():
+            shutil.rmtree(run.folder / name.checkpoints, ignore_errors=True)  # a kill left them
         complete(
             run,
             Stage(
                 name.stage,
                 _identity(settings, name),
                 _needs(name),
-                (name.folder, f"{name.folder}.checkpoints"),
+                (name.folder, name.checkpoints),
             ),
             partial(_train, run, world, settings, name),
             partial(agent_problems, run.folder / name.folder),
@@ -196,7 +203,7 @@ def _train(run: Run, world: World, settings: TrainSettings, name: AgentName) -> 
 
     real, added = training_data(run.folder, settings, name)
     fraction = {"real-only": 0.0, "imagined-only": 1.0}.get(name.mix, settings.imagined_fraction)
-    checkpoints = run.folder / f"{name.folder}.checkpoints"
+    checkpoints = run.folder / name.checkpoints
     starts_again = True
     with progress(f"training {name.slug}", settings.steps, "updates") as advance:
 

@@ -14,7 +14,13 @@ from envs.files import StoreError, well_formed
 from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
-from experiments.stage import all_stages, foreign_files, names_no_files, record_problems
+from experiments.stage import (
+    all_outputs,
+    all_stages,
+    foreign_files,
+    names_no_files,
+    record_problems,
+)
 from experiments.tracking import CONFIG_FILE, SECONDS_FILE, read_commands, read_metrics
 
 MARKERS = {
@@ -80,10 +86,18 @@ def run_problems(folder: Path) -> list[str]:
     problems += _unreadable(folder)
     if problems:
         return problems
-    return [
-        f"{folder / name} is not part of the run. Move it elsewhere."
-        for name in foreign_files(folder)
-    ]
+    foreign = [folder / name for name in foreign_files(folder)] or _without_owner(folder)
+    return [f"{path} is not part of the run. Move it elsewhere." for path in foreign]
+
+
+def _without_owner(folder: Path) -> list[Path]:
+    """Stores, models, agents and evaluations of a run that no record of a stage speaks for."""
+    outputs = all_outputs(folder) if (folder / STAGES).is_dir() else None
+    if outputs is None:
+        return []
+    known = {folder / output for output in outputs}
+    inside = [part for part in parts(folder) if part.is_dir() and part != folder]
+    return [part for part in inside if known.isdisjoint((part, *part.parents))]
 
 
 def _unreadable(folder: Path) -> list[str]:
@@ -104,7 +118,7 @@ def _records_without_files(folder: Path) -> list[str]:
     try:
         with well_formed(folder):
             return [name for name in all_stages(folder) if names_no_files(folder, name)]
-    except StoreError:
+    except (StoreError, OSError):
         return []  # told among the problems
 
 
@@ -115,6 +129,8 @@ def part_problems(path: Path) -> list[str]:
             return _problems(path)
     except ValueError as error:
         return [str(error)]
+    except OSError as error:  # a folder or a dead link in a file's place, or not ours to read
+        return [f"{path} cannot be read: {error}."]
 
 
 def _problems(path: Path) -> list[str]:

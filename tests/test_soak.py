@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from envs.sealed import read_sealed, sealed
 from experiments.soak.check import NotHeldError
 from experiments.soak.damage import damage_newest
 from experiments.soak.disk import fill_disk
 from experiments.soak.flips import flip_and_cut, problems
 from experiments.soak.fuzz import fuzz
 from experiments.soak.goals import forge_tokens
-from experiments.soak.kills import Baseline, kill_stages, kill_within_an_epoch, stop_gently
+from experiments.soak.kills import Baseline, kill_stage, kill_within_an_epoch, stop_gently
 from experiments.soak.numbers import inject_nan
 from experiments.soak.sharing import lose_a_worker, poison_goals, same_rollouts
 from experiments.soak.strangers import refuse_strangers
-from experiments.soak.toy_run import put, tiny
+from experiments.soak.toy_run import do_stage, finish, put, tiny
 from experiments.soak.volume import write_and_stream
 
 
@@ -32,7 +33,7 @@ def finished(baseline: Baseline, tmp_path: Path) -> Path:
 
 
 def test_killed_stages_end_like_uninterrupted_ones(baseline: Baseline) -> None:
-    assert kill_stages(baseline, 1, stages=("ground", "imagine")).held == 2
+    assert kill_stage(baseline, "ground", 1).held == kill_stage(baseline, "imagine", 1).held == 1
 
 
 def test_a_run_that_differs_from_the_uninterrupted_one_is_noticed(baseline: Baseline) -> None:
@@ -44,6 +45,17 @@ def test_a_run_that_differs_from_the_uninterrupted_one_is_noticed(baseline: Base
     weights.write_bytes(content)
     with pytest.raises(NotHeldError, match=r"heads\.safetensors"):
         baseline.require_same("evaluate", "a bit was flipped")
+
+
+def test_checkpoints_that_a_kill_left_beside_a_whole_agent_are_removed(baseline: Baseline) -> None:
+    baseline.start_again("evaluate")
+    record = baseline.run / "stages/train-real-only-bc.json"
+    record.write_text(sealed({**read_sealed(record), "files": {}, "done": False}))
+    left = baseline.run / "models/agents/real-only-bc.checkpoints/step-000000040"
+    left.mkdir(parents=True)
+    (left / "state.safetensors").write_bytes(b"?")
+    assert finish(do_stage, baseline.preset, baseline.run, "train") == 0
+    baseline.require_same("train", "killed before the last checkpoint was removed")
 
 
 def test_three_kills_within_an_epoch_leave_every_sample_seen_once(baseline: Baseline) -> None:
@@ -105,3 +117,14 @@ def test_model_folders_of_strangers_are_refused(finished: Path, tmp_path: Path) 
 
 def test_many_steps_are_written_and_read_in_memory_that_stays_flat(tmp_path: Path) -> None:
     assert write_and_stream(tmp_path, 100_000).held == 100_000
+
+
+def test_a_folder_or_a_link_to_itself_in_a_files_place_is_named(finished: Path) -> None:
+    card, record = finished / "data/real/card.json", finished / "stages/collect.json"
+    card.unlink()
+    card.symlink_to(card)
+    record.unlink()
+    record.mkdir()
+    found = problems(finished)
+    assert any(str(card) in problem for problem in found)
+    assert any(str(record) in problem for problem in found)

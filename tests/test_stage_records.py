@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from envs import make_world
 from envs.files import FolderTaken, StoreError
 from envs.sealed import read_sealed, sealed
-from envs.store import Card, write_store
+from envs.store import Card, EpisodeStore, write_store
 from experiments.cli import main
-from experiments.folders import open_run
+from experiments.folders import data_card, open_run
 from experiments.stage import Stage, complete
 from experiments.tracking import Run, WandbConfig
 from experiments.verify import run_problems
@@ -176,7 +177,7 @@ def test_a_seal_notices_every_single_bit(tmp_path: Path) -> None:
 
 
 def test_a_run_folder_that_is_in_use_is_refused_with_its_owner(tmp_path: Path) -> None:
-    with Run(tmp_path, {"seed": 1}, "kalm one"):
+    with Run(tmp_path, {"seed": 1}, "kalm one") as run, run.stage("collect"):
         with pytest.raises(FolderTaken, match=r"is in use by process \d+ on .*\. Wait for it"):
             Run(tmp_path, {"seed": 2}, "kalm two")
         assert (tmp_path / "command.txt").read_text() == "kalm one\n"
@@ -195,3 +196,60 @@ def test_processes_that_share_a_run_keep_out_the_others(tmp_path: Path) -> None:
             run.rewind("imagine", -1)
             run.log("imagine", 0, {"accepted": 3})
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_key_on_the_command_line_is_masked_on_the_cards_of_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-dummy-key-11")
+    card = data_card(make_world("toy"), "real", "kalm collect here --note sk-dummy-key-11", seed=0)
+    assert card.command == "kalm collect here --note ***"
+
+
+def test_a_run_goes_on_from_a_repaired_store_and_mixes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, episodes = Card("toy", "1", "real"), [make_episode(seed=seed) for seed in range(3)]
+
+    def write() -> None:
+        write_store(tmp_path / "data", episodes, card, episodes_per_shard=1)
+
+    stages = (
+        (Stage("collect", Settings(), (), ("data",)), write),
+        (
+            Stage("train", Settings(), ("collect",), ("a.json",)),
+            lambda: put(tmp_path / "a.json", "1"),
+        ),
+    )
+
+    def run_all(*, overwrite: bool = False) -> list[bool]:
+        with open_run(tmp_path, "write", Settings(), "kalm write", WandbConfig()) as run:
+            return [complete(run, stage, work, list, overwrite=overwrite) for stage, work in stages]
+
+    assert run_all() == [True, True]
+    shard = tmp_path / "data/data/part-00001.parquet"
+    shard.write_bytes(flip(shard.read_bytes()))
+    assert main(["repair", str(tmp_path / "data")]) == 0
+    assert "`collect` of" in capsys.readouterr().out
+    assert main(["repair", str(tmp_path / "data")]) == 0  # twice is once
+    assert "`collect` of" not in capsys.readouterr().out
+    assert len(EpisodeStore(tmp_path / "data")) == 1
+    (problem,) = run_problems(tmp_path)
+    assert "`collect` was made anew or repaired since. Make `train` anew" in problem
+    with pytest.raises(ValueError, match="an earlier stage was done anew"):
+        run_all()
+    # Collecting anew gives what the agent was trained on, so that the agent stays.
+    assert run_all(overwrite=True) == [True, False]
+    assert len(EpisodeStore(tmp_path / "data")) == 3
+    assert run_problems(tmp_path) == []
+
+
+def test_a_missing_record_is_named_by_what_was_made_from_it_or_by_its_store(folder: Path) -> None:
+    record = folder / "stages/write.json"
+    content = record.read_bytes()
+    record.unlink()
+    assert run_problems(folder) == [f"{record} is missing, and `measure` was made from it."]
+    (folder / "stages/measure.json").unlink()
+    assert run_problems(folder) == [f"{folder / 'data'} is not part of the run. Move it elsewhere."]
+    record.write_bytes(content)
+    assert run_problems(folder) == []

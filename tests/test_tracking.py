@@ -2,14 +2,11 @@
 
 import json
 import math
-import struct
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from experiments.mirror_file import mirrored_lines
 from experiments.tracking import (
     Run,
     WandbConfig,
@@ -49,10 +46,19 @@ def test_metrics_come_back_in_the_order_in_which_they_were_logged(tmp_path: Path
 
 def test_verbs_of_one_folder_keep_each_others_settings_and_commands(tmp_path: Path) -> None:
     for verb in ("collect", "ground", "collect"):
-        with Run(tmp_path, {verb: {"seed": 1}}, f"kalm {verb} here"):
+        with Run(tmp_path, {verb: {"seed": 1}}, f"kalm {verb} here") as run, run.stage(verb):
             pass
     assert read_config(tmp_path) == {"collect": {"seed": 1}, "ground": {"seed": 1}}
     assert read_commands(tmp_path) == ["kalm collect here", "kalm ground here"]
+
+
+def test_settings_and_command_of_a_start_that_did_nothing_are_not_the_runs(tmp_path: Path) -> None:
+    with Run(tmp_path, {"collect": {"seed": 1}}, "kalm collect here") as run, run.stage("collect"):
+        pass
+    with Run(tmp_path, {"collect": {"seed": 2}}, "kalm collect here --seed 2"):
+        pass  # refused, or everything was kept
+    assert read_config(tmp_path) == {"collect": {"seed": 1}}
+    assert read_commands(tmp_path) == ["kalm collect here"]
 
 
 def test_a_step_that_does_not_grow_is_refused_also_after_reopening(tmp_path: Path) -> None:
@@ -120,52 +126,6 @@ def test_only_rank_zero_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (tmp_path / "run").exists()
 
 
-def wandb_records(content: bytes) -> Iterator[bytes]:
-    """Records of a wandb file: a LevelDB log of 32 KiB blocks after a header of 7 bytes."""
-    place, record = 7, b""
-    while place < len(content):
-        left = 32768 - place % 32768
-        if left < 7:
-            place += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, place)
-        record += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield record
-            record = b""
-
-
-def finished_records(folder: Path, run_id: str) -> list[Any]:
-    """Records of one offline wandb file; wandb's own process may write the last ones late."""
-    from wandb.proto import wandb_internal_pb2
-
-    (path,) = folder.glob(f"wandb/offline-run-*/run-{run_id}.wandb")
-    for _ in range(200):
-        records = []
-        for content in wandb_records(path.read_bytes()):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(content)
-            records.append(record)
-        if any(record.WhichOneof("record_type") == "exit" for record in records):
-            return records
-        time.sleep(0.05)
-    raise AssertionError(f"wandb did not finish {path}")
-
-
-def mirrored(folder: Path, run_id: str) -> list[dict[str, Any]]:
-    """The history in one offline wandb file."""
-    rows = []
-    for record in finished_records(folder, run_id):
-        if record.WhichOneof("record_type") == "history":
-            items = {
-                item.key or "/".join(item.nested_key): json.loads(item.value_json)
-                for item in record.history.item
-            }
-            rows.append({name: value for name, value in items.items() if name[0] != "_"})
-    return rows
-
-
 def test_the_offline_mirror_holds_every_line_and_rebuilds_are_equal(
     tmp_path: Path, offline_wandb: None
 ) -> None:
@@ -181,10 +141,10 @@ def test_the_offline_mirror_holds_every_line_and_rebuilds_are_equal(
         {"ground/loss": 0.25, "ground/step": 20},
     ]
     first, resumed = mirrored_run_ids(tmp_path)
-    assert mirrored(tmp_path, first) == expected[:2]
-    assert mirrored(tmp_path, resumed) == expected
+    assert mirrored_lines(tmp_path, first) == expected[:2]
+    assert mirrored_lines(tmp_path, resumed) == expected
     once, twice = (rebuild_mirror(tmp_path, options) for _ in range(2))
-    assert mirrored(tmp_path, once) == mirrored(tmp_path, twice) == expected
+    assert mirrored_lines(tmp_path, once) == mirrored_lines(tmp_path, twice) == expected
 
 
 def test_a_key_never_reaches_any_file_or_output(
@@ -193,7 +153,7 @@ def test_a_key_never_reaches_any_file_or_output(
     config = {"note": f"key {DUMMY_KEY}"}
     with Run(tmp_path, config, f"kalm run --note {DUMMY_KEY}", WandbConfig("offline")) as run:
         run.log("ground", 1, {"loss": 1.0})
-    finished_records(tmp_path, *mirrored_run_ids(tmp_path))
+    mirrored_lines(tmp_path, *mirrored_run_ids(tmp_path))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".wandb" for path in files)
     leaks = [path for path in files if DUMMY_KEY.encode() in path.read_bytes()]

@@ -68,8 +68,14 @@ def small_disk(run: Path) -> Iterator[str]:
         yield "tmpfs"
         put(run, aside)
     finally:
-        subprocess.run(["umount", str(run)], check=True)
+        unmount(run)
     put(aside, run)
+
+
+def unmount(folder: Path) -> None:
+    """Takes away the small disk at `folder`, if there is one."""
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def _mount(folder: Path, size: int) -> bool:

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from experiments.presets import Preset
-from experiments.soak.check import Found, require
-from experiments.soak.toy_run import STAGES, do_stage, finish, hashes, put, start
+from experiments.soak.check import Found, NotHeldError, require
+from experiments.soak.toy_run import STAGES, do_stage, ended, finish, hashes, put, start
 from experiments.stage import done_stages
 from experiments.tracking import read_metrics
+
+MOMENTS = 50  # to draw until one lies within a stage that was quicker than before
 
 
 class Baseline:
@@ -62,27 +64,32 @@ def _lines(folder: Path) -> Counter[tuple[str, int]]:
     return Counter((row["stage"], row["step"]) for row in read_metrics(folder))
 
 
-def kill_stages(
-    baseline: Baseline, kills: int, seed: int = 0, stages: Sequence[str] = tuple(STAGES)
-) -> Found:
-    """Kills each stage `kills` times, every time from the same beginning, and resumes it.
+def kill_stage(baseline: Baseline, stage: str, kills: int, seed: int = 0) -> Found:
+    """Kills a stage `kills` times at work, every time from the same beginning, and resumes it.
 
     Raises:
         NotHeldError: a final file, or the lines of metrics, differ from the uninterrupted run's.
     """
-    rng = np.random.default_rng(seed)
-    in_time = 0
-    for stage in stages:
-        for kill in range(kills):
-            baseline.start_again(stage)
-            wait = float(rng.uniform(0, baseline.seconds[stage]))
-            in_time += kill_after(wait, do_stage, baseline.preset, baseline.run, stage)
-            story = f"{stage}, kill {kill + 1} after {wait:.3f} s"
-            code = finish(do_stage, baseline.preset, baseline.run, stage)
-            require(code == 0, f"{story}: resuming ended with exit code {code}.")
-            baseline.require_same(stage, story)
-    tried = kills * len(stages)
-    return Found(tried, tried, {"killed_before_the_end": in_time})
+    rng = np.random.default_rng([seed, baseline.stages.index(stage)])
+    half_written = 0
+    for kill in range(kills):
+        seconds = _kill_at_work(baseline, stage, rng)
+        half_written += any(baseline.run.rglob(".*.partial"))
+        story = f"{stage}, kill {kill + 1} after {seconds:.3f} s"
+        code = finish(do_stage, baseline.preset, baseline.run, stage)
+        require(code == 0, f"{story}: resuming ended with exit code {code}.")
+        baseline.require_same(stage, story)
+    return Found(kills, kills, {"left_something_half_written": half_written})
+
+
+def _kill_at_work(baseline: Baseline, stage: str, rng: np.random.Generator) -> float:
+    """Seconds after which `stage` was killed; a moment after its end is drawn anew."""
+    for _ in range(MOMENTS):
+        baseline.start_again(stage)
+        seconds = float(rng.uniform(0, baseline.seconds[stage]))
+        if kill_after(seconds, do_stage, baseline.preset, baseline.run, stage):
+            return seconds
+    raise NotHeldError(f"{stage} ended before each of {MOMENTS} moments to kill it.")
 
 
 def kill_after(seconds: float, work: Callable[..., None], *arguments: object) -> bool:
@@ -170,8 +177,8 @@ def stop_gently(baseline: Baseline) -> Found:
     while process.is_alive() and not any(baseline.run.rglob("step-00000010")):
         time.sleep(0.01)
     process.terminate()
-    process.join(60)
-    require(process.exitcode == 128 + signal.SIGTERM, f"It ended with {process.exitcode}.")
+    code = ended(process)
+    require(code == 128 + signal.SIGTERM, f"It ended with exit code {code}.")
     require(stage not in done_stages(baseline.run), "It called a stopped stage done.")
     steps = sorted(int(path.name[5:]) for path in baseline.run.rglob("step-*"))
     require(bool(steps), "It left no checkpoint.")

@@ -7,6 +7,7 @@ for name in (
     "transformers",
     "sentence_transformers",
     "experiments.pipeline",
+    "experiments.soak.workers",
     "imagination.imagine",
     "kalm.finetune",
     "kalm.metrics",

@@ -18,7 +18,7 @@ from experiments.imagine import imagine_stage
 from experiments.presets import Preset
 from experiments.soak.check import Found, require
 from experiments.soak.kills import Baseline
-from experiments.soak.toy_run import COMMAND, finish, start
+from experiments.soak.toy_run import COMMAND, ended, finish, start
 from experiments.tracking import WandbConfig
 
 IMAGINED = imagined_folder("target")
@@ -40,9 +40,7 @@ def same_rollouts(
             baseline.start_again("imagine")
             preset = with_slots(baseline.preset, batch)
             at_work = [start(imagine_together, preset, baseline.run) for _ in range(count)]
-            for process in at_work:
-                process.join()
-            codes = [process.exitcode for process in at_work]
+            codes = [ended(process) for process in at_work]
             story = f"{count} workers, batch {batch}"
             require(codes == [0] * count, f"{story}: exit codes {codes}.")
             found[story] = rows_hash(baseline.run / IMAGINED)
@@ -109,8 +107,8 @@ def lose_a_worker(baseline: Baseline) -> Found:
     held = _wait_for_shard(baseline.run / IMAGINED / "shards", first.pid)
     first.kill()
     first.join()
-    second.join()
-    require(second.exitcode == 0, f"The other worker ended with {second.exitcode}.")
+    code = ended(second)
+    require(code == 0, f"The other worker ended with exit code {code}.")
     baseline.require_same("imagine", f"a worker was killed with {held}")
     require(not list((baseline.run / IMAGINED).rglob("*.partial")), "Something was left behind.")
     return Found(1, 1, {"shards": len(list((baseline.run / IMAGINED / "shards").iterdir()))})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.folders import BASE_MODEL
 from experiments.soak.check import Found, require
-from experiments.soak.fuzz import outcome
+from experiments.soak.commands import outcome
 
 
 def refuse_strangers(run: Path, folder: Path) -> Found:

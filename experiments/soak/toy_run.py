@@ -21,6 +21,7 @@ from experiments.ground import ground_stage
 from experiments.imagine import imagine_stage
 from experiments.presets import Preset, toy
 from experiments.publish import publish
+from experiments.soak.check import NotHeldError
 from experiments.tracking import WandbConfig
 from experiments.train import train_stage
 from experiments.verbs import StageFunction
@@ -33,6 +34,7 @@ STAGES: dict[str, StageFunction] = {
     "train": train_stage,
     "evaluate": evaluate_stage,
 }
+LIMIT_SECONDS = 1_200  # on an idle machine the longest process takes a fifth of that
 PUBLISHED = ("data", "models", "evaluation")  # parts of a run that must not depend on kills
 
 
@@ -118,10 +120,21 @@ def _alone(words: Path | None, work: Callable[..., None], *arguments: object) ->
 
 def finish(work: Callable[..., None], *arguments: object, words: Path | None = None) -> int:
     """The exit code of a process that did `work`; arguments as of `start`."""
-    process = start(work, *arguments, words=words)
-    process.join()
+    return ended(start(work, *arguments, words=words))
+
+
+def ended(process: BaseProcess) -> int:
+    """The exit code of a process, when it has ended.
+
+    Raises:
+        NotHeldError: it hangs.
+    """
+    process.join(LIMIT_SECONDS)
     code = process.exitcode
-    assert code is not None
+    if code is None:
+        process.kill()
+        process.join()
+        raise NotHeldError(f"A process was still at work after {LIMIT_SECONDS} s.")
     return code
 
 

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from experiments.mirror_file import mirrored_lines
 from experiments.soak.check import Found, require
 from experiments.tracking import (
     WandbConfig,
@@ -47,21 +49,14 @@ def run_without_network(folder: Path) -> Found:
     first, second = (rebuild_mirror(seed, WandbConfig("offline")) for _ in range(2))
     require(read_metrics(seed) == before, "Rebuilding a mirror changed the metrics.")
     require({first, second} <= set(mirrored_run_ids(seed)), "A mirror is not noted.")
-    sizes = [_num_lines(seed, run_id, len(before)) for run_id in (first, second)]
-    require(sizes == [len(before)] * 2, f"Mirrors hold {sizes} of {len(before)} steps.")
+    wanted = [_mirrored(row) for row in before]
+    whole = [mirrored_lines(seed, run_id) == wanted for run_id in (first, second)]
+    require(all(whole), f"A mirror does not hold the {len(before)} lines of metrics.jsonl.")
     return Found(2, 2, {"steps": len(before)})
 
 
-def _num_lines(seed: Path, run_id: str, expected: int) -> int:
-    """How many lines of metrics an offline mirror holds; waits while it is being written.
-
-    Every line has one item whose key ends in "/step"; so has every stage's definition, twice.
-    """
-    stages = len({row["stage"] for row in read_metrics(seed)})
-    deadline = time.monotonic() + 30
-    while True:
-        (file,) = seed.rglob(f"run-{run_id}.wandb")
-        found = file.read_bytes().count(b"/step") - 2 * stages
-        if found >= expected or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
+def _mirrored(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of metrics as a mirror names its numbers."""
+    stage = row["stage"]
+    named = {f"{stage}/{name}": value for name, value in row["metrics"].items()}
+    return {**named, f"{stage}/step": row["step"]}
