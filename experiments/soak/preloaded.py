@@ -7,7 +7,7 @@ for name in (
     "transformers",
     "sentence_transformers",
     "experiments.pipeline",
-    "imagination.imagine",
+    "imagination.shards",
     "kalm.finetune",
     "kalm.metrics",
     "kalm.primer",
