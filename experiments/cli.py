@@ -23,6 +23,8 @@ VERBS = {
     "report": ("experiments.publish", "HTML page, figure and table of a run"),
     "compare": ("experiments.compare", "runs side by side, with paired differences"),
     "bench": ("experiments.bench", "speed of every stage, side by side with what people use today"),
+    "trial": ("experiments.trial", "one trial of a sweep, on the data of a finished run"),
+    "plan": ("experiments.plan", "hours, disk and bottleneck of a large run, from a small one"),
     "verify": ("experiments.verify", "check every byte of stores, models and runs"),
     "repair": ("experiments.repair", "keep what is whole of a damaged store"),
     "doctor": ("experiments.doctor", "is this machine ready, and what to do if not"),

@@ -5,6 +5,7 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -345,10 +346,16 @@ def _measure(run: Run, settings: GroundSettings) -> None:
 
 
 def torch_device() -> str:
-    """The accelerator where there is one, else the CPU."""
+    """This process's accelerator where there is one, else the CPU.
+
+    A launcher numbers the processes of a machine in LOCAL_RANK; each takes a device of its own.
+    """
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    rank = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+    return f"cuda:{rank}" if rank else "cuda"
 
 
 def _base_path(folder: Path, settings: GroundSettings) -> Path | str:

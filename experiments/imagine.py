@@ -1,19 +1,19 @@
 """`kalm imagine`: rollouts for novel goals, written by the grounded model and checked.
 
-May be started by several processes at once on one run folder: they share the work.
+May be started by several processes at once on one run folder: they share the work. Machines that
+share no file system work on copies of the run folder and share a bucket.
 """
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from envs.files import FolderTaken
 from experiments.folders import (
     GROUNDED,
     data_card,
@@ -30,8 +30,13 @@ from experiments.results import write_text
 from experiments.stage import Stage, complete
 from experiments.tracking import Run
 from experiments.verbs import StageCommand, start_verb
+from imagination.claims import LEASE_SECONDS
 from imagination.goals import PROTOCOLS
 from imagination.imagine import ImagineConfig
+
+if TYPE_CHECKING:
+    from envs.card import Card
+    from imagination.imagine import Imagination
 
 REAL_COMPARED = 4_000  # real rollouts that imagined ones are compared with
 
@@ -43,10 +48,14 @@ class ImagineSettings:
     seed: int = 0  # of goals, starts and draws
     protocols: tuple[str, ...] = ("target",)  # each gives a data set and agents of its own
     rollouts: ImagineConfig = field(default_factory=ImagineConfig)
+    bucket: str = ""  # URL that fsspec knows, where machines share shards; else the run folder
+    lease_seconds: float = LEASE_SECONDS  # without a sign of life, after which a shard is redone
 
     def __post_init__(self) -> None:
         for protocol in self.protocols:
             require_known("protocol", protocol, PROTOCOLS)
+        if self.lease_seconds <= 0:
+            raise ValueError(f"Expected --lease-seconds above 0, got {self.lease_seconds}.")
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrit
                 (imagined_folder(protocol),),
                 shared=True,
             ),
-            partial(_imagine, run, config, command),
+            partial(_imagine, run, settings, config, command),
             partial(verify_store, accepted),
             overwrite=overwrite,
         )
@@ -97,39 +106,44 @@ def imagine_stage(run: Run, settings: ImagineSettings, command: str, *, overwrit
         )
 
 
-def _imagine(run: Run, config: ImagineConfig, command: str) -> None:
-    from imagination.imagine import imagine, prepare
+def prepared(
+    folder: Path, config: ImagineConfig, command: str
+) -> tuple["Imagination", "Card", dict[str, int]]:
+    """What shards of run `folder` share, the card of what is imagined, and how goals divided."""
+    from imagination.imagine import prepare
     from kalm.pretrained import load_grounded, model_hash
 
-    world, real = real_data(run.folder)
-    model = load_grounded(run.folder / GROUNDED, world_name=world.name).to(torch_device())
+    world, real = real_data(folder)
+    model = load_grounded(folder / GROUNDED, world_name=world.name).to(torch_device())
+    imagination, divided = prepare(world, model, model_hash(folder / GROUNDED), real, config)
+    return imagination, data_card(world, "imagined", command, config.seed), divided
+
+
+def shard_folder(settings: ImagineSettings, protocol: str) -> str:
+    """The URL under which machines share the shards of a protocol; "" for the run folder."""
+    return f"{settings.bucket.rstrip('/')}/{protocol}" if settings.bucket else ""
+
+
+def _imagine(run: Run, settings: ImagineSettings, config: ImagineConfig, command: str) -> None:
+    from imagination.shards import imagine
+
+    imagination, card, divided = prepared(run.folder, config, command)
     name = f"imagine-{config.protocol}"
-    imagination, divided = prepare(world, model, model_hash(run.folder / GROUNDED), real, config)
     if divided["unknown_subgoals"]:
         say(f"{name}: {divided['unknown_subgoals']} of {divided['subgoals']} sub-goals unknown")
-    card = data_card(world, "imagined", command, config.seed)
     with progress(f"imagining ({config.protocol})", config.num_rollouts, "rollouts") as advance:
-        reasons = _shared_work(
-            lambda: imagine(
-                imagination,
-                run.folder / imagined_folder(config.protocol),
-                card,
-                on_progress=lambda done, total: advance(min(done, total)),
-                on_skip=say,
-            )
+        reasons = imagine(
+            imagination,
+            run.folder / imagined_folder(config.protocol),
+            card,
+            bucket=shard_folder(settings, config.protocol),
+            lease_seconds=settings.lease_seconds,
+            on_progress=lambda done, total: advance(min(done, total)),
+            on_skip=say,
         )
     run.rewind(name, -1)
     run.log(name, 0, {**divided, **reasons})
     say(f"{name}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
-
-
-def _shared_work(imagine: Callable[[], dict[str, int]]) -> dict[str, int]:
-    """What `imagine` returns once no other process is writing the merged data set."""
-    while True:
-        try:
-            return imagine()
-        except FolderTaken:
-            time.sleep(1.0)
 
 
 def _measure(run: Run, config: ImagineConfig) -> None:

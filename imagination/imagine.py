@@ -1,30 +1,20 @@
-"""Imagining rollouts for goals: shards claimed from a folder, resumed where they were left.
+"""Imagining rollouts for goals: what is imagined, and how it is judged.
 
 Rollout i is a pure function of (model, config, i): its goal, its start state, its random stream.
-A shard is a small store that is published whole, so any number of processes can work in one folder
-and a crash loses at most the shards in progress. At the end accepted and rejected rollouts are
-merged into two stores: `accepted/`, which agents train on, and `rejected/`, with reasons.
+Rollouts come in shards, which `imagination.shards` divides among processes and merges.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from envs.card import Card
 from envs.episode import Episode, Scalar
-from envs.files import FolderTaken, StoreError, publish
-from envs.store import EpisodeStore, write_store
+from envs.store import EpisodeStore
 from envs.world import Goal, World
-from imagination.checks import NOT_FINITE, Limits, count_reasons, finite_part, reject_reason
+from imagination.checks import NOT_FINITE, Limits, finite_part, reject_reason
 from imagination.directors import ModelDirector, Plan, WorldDirector, make_plans
 from imagination.goals import goals_to_imagine, refused_goals, spread
 from kalm.engine import GenerationConfig, GenerationEngine, Project, Request
@@ -34,7 +24,6 @@ from kalm.text import decompose
 
 START_KEY, GOAL_KEY = 7_001, 7_002  # keep imagined starts and goals apart from other streams
 LEAST_SLOTS = 4  # fewer rows are multiplied by other routines, which round differently
-FINGERPRINT = "fingerprint.txt"  # of what a folder's shards were imagined from
 MODES, JUDGES, STARTS = ("planned", "direct"), ("world", "model"), ("fresh", "real")
 
 
@@ -68,10 +57,6 @@ class ImagineConfig:
                 "Expected --num-rollouts and --tries >= 1, and --rollouts-per-shard a multiple "
                 f"of --tries; got {self.num_rollouts}, {self.tries}, {self.rollouts_per_shard}."
             )
-
-
-class NothingAccepted(ValueError):  # noqa: N818 -- reads as the sentence that it is
-    """Every imagined rollout was rejected: carries the counted reasons."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +98,16 @@ class Imagination:
         if self.real_starts is not None:
             digest.update(np.ascontiguousarray(self.real_starts).tobytes())
         return digest.hexdigest()
+
+    @property
+    def num_shards(self) -> int:
+        """Number of shards; the last one may be smaller."""
+        return -(-len(self.plans) // self.config.rollouts_per_shard)
+
+    def shard(self, number: int) -> Iterator[Episode]:
+        """Imagined episodes of shard `number`, in order, judged."""
+        size = self.config.rollouts_per_shard
+        return self.run_shard(number * size, min((number + 1) * size, len(self.plans)))
 
     def run_shard(self, first: int, last: int) -> Iterator[Episode]:
         """Imagined episodes of rollouts `first` to `last` - 1, in order, judged."""
@@ -243,150 +238,3 @@ def prepare(
     repeated = [plan for plan in plans for _ in range(config.tries)]
     made = Imagination(world, model, model_hash, config, repeated, limits, starts, refused)
     return made, counts
-
-
-def imagine(
-    imagination: Imagination,
-    folder: Path,
-    card: Card,
-    *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-    on_skip: Callable[[str], None] = lambda problem: None,
-) -> dict[str, int]:
-    """Imagines every rollout into `folder`/accepted and `folder`/rejected; counts by reason.
-
-    May run in many processes at once, on the same folder.
-
-    Args:
-        on_skip: told of every damaged shard that is made anew.
-
-    Raises:
-        NothingAccepted: no rollout passed the checks.
-        StoreError: the folder holds shards of another model or of other settings.
-    """
-    folder = Path(folder)
-    _require_same(folder, imagination.fingerprint())
-    shards = folder / "shards"
-    size, total = imagination.config.rollouts_per_shard, len(imagination.plans)
-    bounds = [(first, min(first + size, total)) for first in range(0, total, size)]
-    names = [shards / f"shard-{number:05d}" for number in range(len(bounds))]
-    while True:
-        _fill(imagination, names, bounds, card, on_progress)
-        counts, damaged = count_shards(names)
-        if not damaged:
-            break
-        for shard, problem in damaged.items():
-            on_skip(f"Shard {shard.name} is made anew: {problem}")
-            _remove(shard)
-    on_progress(total, total)
-    return merge(folder, names, counts, card, imagination.refused)
-
-
-def _fill(
-    imagination: Imagination,
-    names: Sequence[Path],
-    bounds: Sequence[tuple[int, int]],
-    card: Card,
-    on_progress: Callable[[int, int], None],
-) -> None:
-    """Writes the shards that are not there; returns when all are, whoever wrote them."""
-    size, total = imagination.config.rollouts_per_shard, len(imagination.plans)
-    while missing := [i for i, name in enumerate(names) if not name.exists()]:
-        claimed = False
-        for number in missing:
-            on_progress(sum(name.exists() for name in names) * size, total)
-            try:
-                write_store(names[number], imagination.run_shard(*bounds[number]), card)
-                claimed = True
-            except FolderTaken:
-                continue  # another process works on it, or has just finished it
-        if not claimed:
-            time.sleep(1.0)
-
-
-def count_shards(shards: Sequence[Path]) -> tuple[dict[str, int], dict[Path, str]]:
-    """Rollouts by reason over all whole shards, and the others with their problem."""
-    counts: Counter[str] = Counter()
-    damaged = {}
-    for shard in shards:
-        try:
-            counts.update(count_reasons(EpisodeStore(shard).episodes()))
-        except StoreError as error:
-            damaged[shard] = str(error)
-    return dict(counts.most_common()), damaged
-
-
-def _remove(shard: Path) -> None:
-    """Removes a shard at once, also while another process may be reading it."""
-    aside = shard.with_name(f".{shard.name}.damaged.{os.getpid()}")
-    try:
-        shard.rename(aside)
-    except FileNotFoundError:
-        return  # another process was faster
-    shutil.rmtree(aside)
-
-
-def _require_same(folder: Path, fingerprint: str) -> None:
-    """Notes in `folder` what is imagined there, or compares with what was noted before."""
-    note = folder / FINGERPRINT
-    if not note.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = note.with_name(f".{note.name}.{os.getpid()}")
-        unfinished.write_text(fingerprint + "\n", "utf-8")
-        unfinished.replace(note)
-    if note.read_text("utf-8").strip() != fingerprint:
-        raise StoreError(
-            f"{folder} holds rollouts of another model or of other settings. Remove it, or choose "
-            f"another folder."
-        )
-
-
-def merge(
-    folder: Path,
-    shards: Sequence[Path],
-    counts: dict[str, int],
-    card: Card,
-    refused: Mapping[str, str],
-) -> dict[str, int]:
-    """Merges shards into `accepted/` and `rejected/` and writes the counts beside them."""
-    if not counts.get("accepted"):
-        raise NothingAccepted(
-            f"All {sum(counts.values())} imagined rollouts were rejected: {counts}. Ground the "
-            f"model longer, imagine more candidates a step, or look at {shards[0]}."
-        )
-    for name, wanted in (("accepted", True), ("rejected", False)):
-        number = counts["accepted"] if wanted else sum(counts.values()) - counts["accepted"]
-        if number:
-            _write_once(folder / name, partial(_write_verdict, shards, card, number, wanted))
-    told = {"refused_goals": dict(refused)} if refused else {}
-    summary = {"reasons": counts, "card": asdict(card), **told}
-    _write_once(folder / "summary", partial(_write_summary, summary))
-    return counts
-
-
-def _write_verdict(
-    shards: Sequence[Path], card: Card, number: int, wanted: bool, target: Path
-) -> None:
-    """Writes the `number` episodes of all shards that were accepted, or rejected, to `target`."""
-    episodes = (
-        episode
-        for shard in shards
-        for episode in EpisodeStore(shard).episodes()
-        if episode.provenance["accepted"] == wanted
-    )
-    write_store(target, episodes, card, expected_episodes=number)
-
-
-def _write_summary(summary: Mapping[str, object], target: Path) -> None:
-    with publish(target) as unfinished:
-        text = json.dumps(summary, indent=2, sort_keys=True)
-        (unfinished / "summary.json").write_text(text + "\n", "utf-8")
-
-
-def _write_once(target: Path, write: Callable[[Path], None]) -> None:
-    """Lets one process write `target`; the others wait until it is there, or take over."""
-    while not target.exists():
-        try:
-            write(target)
-        except FolderTaken:
-            time.sleep(0.1)

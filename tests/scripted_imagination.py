@@ -1,6 +1,6 @@
 """Imagination whose engine follows a script: what comes out is known before.
 
-    python scripted_imagination.py REAL FOLDER [SECONDS]
+    python scripted_imagination.py REAL FOLDER SECONDS NAME [BUCKET]
 
 imagines into FOLDER as one of several processes, each rollout taking SECONDS.
 """
@@ -18,7 +18,8 @@ from tiny_models import grounded, toy
 from envs.store import Card, EpisodeStore
 from envs.toy import ToyWorld
 from envs.world import Goal
-from imagination.imagine import Imagination, ImagineConfig, imagine, prepare
+from imagination.imagine import Imagination, ImagineConfig, prepare
+from imagination.shards import imagine
 from kalm.engine import GenerationConfig, Request
 
 CARD = Card(environment="toy", environment_version=ToyWorld.version, source="imagined")
@@ -97,7 +98,8 @@ def main(arguments: list[str]) -> None:
     ScriptedEngine.seconds = float(arguments[2])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("imagination.imagine.GenerationEngine", ScriptedEngine)
-        imagine(scripted(Path(arguments[0])), Path(arguments[1]), CARD)
+        bucket = "".join(arguments[4:])
+        imagine(scripted(Path(arguments[0])), Path(arguments[1]), CARD, bucket=bucket)
     (Path(arguments[1]) / f"asked-{arguments[3]}.txt").write_text(
         "\n".join(map(str, ScriptedEngine.asked))
     )

@@ -15,7 +15,7 @@ from experiments.cli import VERBS, main
 from experiments.collect import CollectSettings
 from experiments.doctor import version_findings
 from experiments.folders import open_run
-from experiments.ground import GroundSettings, base_model_name, split
+from experiments.ground import GroundSettings, base_model_name, split, torch_device
 from experiments.origin import LIBRARIES, command_line
 from experiments.stage import Stage, complete, is_done
 from experiments.tracking import Run, WandbConfig
@@ -29,6 +29,21 @@ def test_help_answers_without_loading_what_learns() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.splitlines()[0] == "usage: kalm VERB [options]"
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("devices", "rank", "expected"),
+    [(0, "3", "cpu"), (1, None, "cuda"), (8, "0", "cuda"), (8, "3", "cuda:3"), (2, "3", "cuda:1")],
+)
+def test_processes_of_a_launcher_take_a_device_each(
+    devices: int, rank: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: devices > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: devices)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert torch_device() == expected
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -23,17 +23,12 @@ from envs.files import FolderTaken
 from envs.store import Card, EpisodeStore, StoreError, verify_store, write_store
 from envs.world import Goal
 from imagination.checks import Limits, count_reasons, reject_reason
+from imagination.claims import Claims, SharedFiles
 from imagination.directors import SUCCESS_SCORE, ModelDirector, Plan, WorldDirector, make_plans
 from imagination.goals import goals_to_imagine, spread
-from imagination.imagine import (
-    Imagination,
-    ImagineConfig,
-    NothingAccepted,
-    imagine,
-    keep_best,
-    prepare,
-    with_verdict,
-)
+from imagination.imagine import Imagination, ImagineConfig, keep_best, prepare, with_verdict
+from imagination.places import CLAIMS, SharedFolder
+from imagination.shards import NothingAccepted, imagine, imagine_shard
 from kalm.engine import FINISHED, GenerationConfig, Request
 
 RED, GREEN, BLUE = range(3)
@@ -183,26 +178,73 @@ def test_a_cut_job_resumes_without_redoing_finished_shards(
     assert engine.asked == ()
 
 
-def test_two_processes_share_one_folder_and_write_the_same_stores(
-    real: Path, engine: type[ScriptedEngine], tmp_path: Path
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_two_processes_share_one_place_and_write_the_same_stores(
+    real: Path, engine: type[ScriptedEngine], tmp_path: Path, place: str
 ) -> None:
     script = Path(__file__).with_name("scripted_imagination.py")
     rooms = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": rooms, "OMP_NUM_THREADS": "1"}
+    # In a folder both merge into one data set; machines with a bucket make one each.
+    bucket = [] if place == "folder" else [f"file://{tmp_path}/bucket"]
+    folders = [tmp_path / ("two" if place == "folder" else name) for name in ("a", "b")]
     both = [
         subprocess.Popen(
-            [sys.executable, str(script), str(real), str(tmp_path / "two"), "0.05", name],
+            [sys.executable, str(script), str(real), str(folder), "0.05", name, *bucket],
             env=environment,
         )
-        for name in ("a", "b")
+        for name, folder in zip(("a", "b"), folders, strict=True)
     ]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     imagine(scripted(real), tmp_path / "one", CARD)
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    asked = [(tmp_path / "two" / f"asked-{name}.txt").read_text().split() for name in ("a", "b")]
+    for folder in folders:
+        assert contents(folder) == contents(tmp_path / "one")
+    asked = [
+        (folder / f"asked-{name}.txt").read_text().split()
+        for name, folder in zip(("a", "b"), folders, strict=True)
+    ]
     assert sorted(int(index) for indices in asked for index in indices) == list(range(60))
     for name in ("accepted", "rejected"):
-        assert verify_store(tmp_path / "two" / name) == []
+        assert verify_store(folders[0] / name) == []
+
+
+@pytest.mark.parametrize("bucket", ["", "memory://lost"])
+def test_the_shard_of_a_lost_machine_is_done_once_when_its_lease_expires(
+    real: Path, engine: type[ScriptedEngine], tmp_path: Path, bucket: str
+) -> None:
+    files = SharedFiles(bucket or tmp_path / "out")
+    lost = b'{"machine": "another", "process": 1, "beat": 2}'
+    assert files.create(f"{CLAIMS}/shard-00001.0", lost)
+    imagine(scripted(real), tmp_path / "out", CARD, bucket=bucket, lease_seconds=0.2)
+    # The others first: shards hold 20 rollouts, which the scripted engine does backwards.
+    assert engine.asked == (*range(19, -1, -1), *range(59, 39, -1), *range(39, 19, -1))
+    assert not files.names(CLAIMS)
+    indices = [
+        int(episode.provenance["index"])
+        for name in ("accepted", "rejected")
+        for episode in EpisodeStore(tmp_path / "out" / name).episodes()
+    ]
+    assert sorted(indices) == list(range(60))
+
+
+def test_a_shard_that_another_process_published_meanwhile_counts_and_ours_is_dropped(
+    real: Path, engine: type[ScriptedEngine], tmp_path: Path
+) -> None:
+    imagination, place = scripted(real), SharedFolder(tmp_path)
+    claims = Claims(place.files, CLAIMS)
+
+    class Slow(SharedFolder):
+        """A place whose worker is suspended before it publishes, and loses its claim."""
+
+        def publish(self, number: int, write: Any) -> bool:
+            place.files.remove(CLAIMS)
+            assert imagine_shard(imagination, place, claims, number, CARD)
+            return super().publish(number, write)
+
+    assert not imagine_shard(imagination, Slow(tmp_path), Claims(place.files, CLAIMS), 2, CARD)
+    assert len(engine.asked) == 40  # twice the twenty rollouts
+    assert place.done() == {2}
+    assert verify_store(place.copy(2)) == []
 
 
 def test_a_process_that_comes_second_to_merging_waits_for_the_first(
@@ -211,12 +253,12 @@ def test_a_process_that_comes_second_to_merging_waits_for_the_first(
     refused: list[str] = []
 
     def taken_once(folder: Path, *arguments: Any, **options: Any) -> Path:
-        if folder.name not in refused and folder.parent.name != "shards":
+        if folder.name in ("accepted", "rejected") and folder.name not in refused:
             refused.append(folder.name)
             raise FolderTaken("Another process is writing it.")
         return write_store(folder, *arguments, **options)
 
-    monkeypatch.setattr("imagination.imagine.write_store", taken_once)
+    monkeypatch.setattr("imagination.shards.write_store", taken_once)
     assert imagine(scripted(real), tmp_path / "out", CARD)["accepted"] == 20
     assert refused == ["accepted", "rejected"]
     assert len(EpisodeStore(tmp_path / "out" / "accepted")) == 20

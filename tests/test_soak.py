@@ -13,6 +13,7 @@ from experiments.soak.fuzz import fuzz
 from experiments.soak.goals import forge_tokens
 from experiments.soak.kills import Baseline, kill_stage, kill_within_an_epoch, stop_gently
 from experiments.soak.numbers import inject_nan
+from experiments.soak.scale import claim_among_many, predict_processes
 from experiments.soak.sharing import lose_a_worker, poison_goals, same_rollouts
 from experiments.soak.strangers import refuse_strangers
 from experiments.soak.toy_run import do_stage, finish, put, tiny
@@ -95,6 +96,16 @@ def test_two_workers_and_other_batches_imagine_the_same(baseline: Baseline) -> N
 
 def test_the_shard_of_a_killed_worker_is_done_anew(baseline: Baseline) -> None:
     assert lose_a_worker(baseline).numbers["shards"] == 6
+
+
+def test_the_cost_model_predicts_two_processes_from_one(baseline: Baseline) -> None:
+    found = predict_processes(baseline, (1, 2))
+    assert found.held == 2
+    assert found.numbers["predicted_2"] > found.numbers["predicted_1"]  # set-up is paid twice
+
+
+def test_the_last_of_many_shards_are_claimed_once_and_in_time(tmp_path: Path) -> None:
+    assert claim_among_many(tmp_path, shards=2_000).held == 2_000
 
 
 def test_goals_that_cannot_be_imagined_are_listed_and_the_rest_completes(

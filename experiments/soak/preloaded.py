@@ -8,7 +8,7 @@ for name in (
     "sentence_transformers",
     "experiments.pipeline",
     "experiments.soak.workers",
-    "imagination.imagine",
+    "imagination.shards",
     "kalm.finetune",
     "kalm.metrics",
     "kalm.primer",

@@ -15,6 +15,7 @@ from experiments.soak.goals import forge_tokens
 from experiments.soak.keys import search_for_keys
 from experiments.soak.kills import Baseline, kill_stage, kill_within_an_epoch, stop_gently
 from experiments.soak.numbers import inject_nan
+from experiments.soak.scale import claim_among_many, predict_processes
 from experiments.soak.sharing import lose_a_worker, poison_goals, same_rollouts
 from experiments.soak.strangers import refuse_strangers
 from experiments.soak.toy_run import STAGES, put, tiny
@@ -115,6 +116,14 @@ CHECKS = {
     "worker": Check(
         "a worker killed while it holds a shard: the shard is done anew, nothing comes twice",
         lambda soak: lose_a_worker(soak.baseline),
+    ),
+    "processes": Check(
+        "processor seconds and bytes of 1, 2, 4 processes as the cost model of `kalm plan` says",
+        lambda soak: predict_processes(soak.baseline, (1, 2) if soak.quick else (1, 2, 4)),
+    ),
+    "manifest": Check(
+        "100,000 simulated shards: looked through, claimed by four, their manifest read",
+        lambda soak: claim_among_many(soak.own("manifest"), soak.count(100_000, 2_000)),
     ),
     "poison": Check(
         "one per cent of goals that cannot be imagined: listed with reasons, the rest completes",

@@ -20,6 +20,7 @@ from experiments.soak.check import Found, require
 from experiments.soak.kills import Baseline
 from experiments.soak.toy_run import COMMAND, ended, finish, start
 from experiments.tracking import WandbConfig
+from imagination.places import CLAIMS
 
 IMAGINED = imagined_folder("target")
 
@@ -104,26 +105,27 @@ def lose_a_worker(baseline: Baseline) -> Found:
     baseline.start_again("imagine")
     first = start(imagine_together, baseline.preset, baseline.run)
     second = start(imagine_together, baseline.preset, baseline.run)
-    held = _wait_for_shard(baseline.run / IMAGINED / "shards", first.pid)
+    held = _wait_for_claim(baseline.run / IMAGINED / CLAIMS, first.pid)
     first.kill()
     first.join()
     code = ended(second)
     require(code == 0, f"The other worker ended with exit code {code}.")
     baseline.require_same("imagine", f"a worker was killed with {held}")
-    require(not list((baseline.run / IMAGINED).rglob("*.partial")), "Something was left behind.")
+    left = [path.name for path in (baseline.run / IMAGINED).glob(".*")]
+    require(not left, f"{left} were left behind.")
     return Found(1, 1, {"shards": len(list((baseline.run / IMAGINED / "shards").iterdir()))})
 
 
-def _wait_for_shard(shards: Path, owner: int | None) -> str:
-    """The name of the first shard that process `owner` is seen to hold."""
+def _wait_for_claim(claims: Path, owner: int | None) -> str:
+    """The name of the first claim that process `owner` is seen to hold."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        for mark in shards.glob(".shard-*.partial/.owner"):
+        for claim in claims.glob("shard-*"):
             try:
-                if mark.read_text().strip() == str(owner):
-                    return mark.parent.name
-            except FileNotFoundError:
-                continue  # it was published in between
+                if json.loads(claim.read_bytes())["process"] == owner:
+                    return claim.name
+            except (FileNotFoundError, ValueError):
+                continue  # it was published in between, or is being rewritten
         time.sleep(0.002)
     require(False, "The worker never held a shard.")
     raise AssertionError
@@ -162,7 +164,8 @@ def poison_goals(baseline: Baseline, share: float = 0.01) -> Found:
 def imagine_poisoned(preset: Preset, run: Path, share: float) -> None:
     """Imagines towards the world's novel goals with `share` of bad ones among them."""
     from imagination.goals import goals_to_imagine
-    from imagination.imagine import imagine, prepare
+    from imagination.imagine import prepare
+    from imagination.shards import imagine
     from kalm.pretrained import load_grounded, model_hash
 
     world, real = real_data(run)

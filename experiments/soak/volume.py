@@ -42,7 +42,7 @@ def _work(store: Path, steps: int, report: Path) -> None:
         for number in range(episodes):
             if number == episodes // 10:
                 memory.append(resident_mb())  # buffers have their size by now
-            yield _episode(number)
+            yield random_episode(number)
 
     started = time.monotonic()
     write_store(store, made(), Card("toy", "1", "real"), expected_episodes=episodes)
@@ -65,7 +65,8 @@ def _work(store: Path, steps: int, report: Path) -> None:
     report.write_text(json.dumps(numbers), "utf-8")
 
 
-def _episode(number: int) -> Episode:
+def random_episode(number: int) -> Episode:
+    """Episode `number` of a hundred steps; the same whenever it is asked for."""
     rng = np.random.default_rng(number)
     return Episode(
         goal="push the red disc",
