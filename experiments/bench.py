@@ -16,13 +16,13 @@ from experiments.bench_report import (
     load_report,
     markdown,
     notes,
-    put_between_markers,
     save_report,
     terminal_table,
 )
 from experiments.names import require_known
 from experiments.origin import command_line, commit, say, versions
 from experiments.progress import clock
+from experiments.readme import put_between_markers
 from experiments.results import write_text
 from experiments.table import print_tables
 
@@ -140,7 +140,7 @@ def _draw(files: Sequence[Path], readme: Path | None) -> int:
     if readme is None:
         print(table)
         return 0
-    write_text(readme, put_between_markers(readme.read_text("utf-8"), table))
+    write_text(readme, put_between_markers(readme.read_text("utf-8"), "speed", table))
     say(f"table: {readme}")
     return 0
 

@@ -14,7 +14,6 @@ from experiments.bench_measure import BenchRow
 from experiments.results import write_text
 
 SCHEMA = "bench-1"
-BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 UNMEASURED = "unmeasured"
 HEADER = ("stage", "ours", "peer", "ratio", "limit", "share of the limit", "spread", "to reach")
 
@@ -173,16 +172,3 @@ def machine_line(report: BenchReport) -> str:
     state = "idle" if report.idle else "NOT idle"
     words = [report.machine.get("processor", ""), f"{report.machine.get('cores', '?')} cores"]
     return ", ".join([word for word in words if word] + [state])
-
-
-def put_between_markers(page: str, table: str) -> str:
-    """`page` with everything between its markers replaced by `table`.
-
-    Raises:
-        ValueError: the page lacks a marker.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"Expected lines `{BEGIN}` and `{END}` in the page, found none. Add them.")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"

@@ -32,7 +32,8 @@ from experiments.folders import (
 )
 from experiments.names import require_known
 from experiments.progress import progress
-from experiments.stage import Stage, complete, is_done
+from experiments.stage import Stage, complete
+from experiments.stage_records import is_done
 from experiments.tracking import Run
 from experiments.train import AgentName, trained_agents
 from experiments.verbs import StageCommand, start_verb

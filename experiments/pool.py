@@ -17,7 +17,7 @@ from experiments.folders import (
 )
 from experiments.origin import commit, versions
 from experiments.results import Results, Row
-from experiments.stage import done_stages, made_by, stage_settings
+from experiments.stage_records import done_stages, made_by, stage_settings
 from experiments.tracking import read_commands, read_seconds
 
 if TYPE_CHECKING:

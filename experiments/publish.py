@@ -22,7 +22,7 @@ from experiments.pool import results_of, seed_folders
 from experiments.published import note_published
 from experiments.report import Chart, ReportData, headline, write_report
 from experiments.results import Results, load_results, save_results, write_text
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.table import (
     has_scores,
     kind_columns,

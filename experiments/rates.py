@@ -12,7 +12,7 @@ from experiments.bench_report import load_report
 from experiments.cost_model import Rate
 from experiments.folders import REAL, imagined_folder
 from experiments.names import require_known
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.tracking import read_seconds
 from imagination.checks import count_reasons
 from imagination.claims import Claims, SharedFiles

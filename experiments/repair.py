@@ -10,7 +10,7 @@ import tyro
 
 from envs.files import lock_file
 from envs.repair import Repair, repair_store
-from experiments.stage import note_repair
+from experiments.stage_records import note_repair
 from experiments.tracking import LOCK_FILE
 from experiments.verify import STAGES
 

@@ -12,25 +12,21 @@ compares everything.
 """
 
 import dataclasses
-import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.files import StoreError, well_formed
-from envs.sealed import read_sealed, sealed
-from experiments.origin import commit, is_main_process, say
-from experiments.outputs import describe_files, file_problems, published_files
-from experiments.results import write_text
+from envs.files import StoreError
+from experiments.origin import is_main_process, say
+from experiments.outputs import file_problems
+from experiments.stage_records import read_record, record_key, record_path, write_record
 from experiments.tracking import Run
 
 SECONDS_BETWEEN_LOOKS = 0.5
-IDENTITY = ("settings", "needs", "repaired")  # parts of a record that its key is the hash of
-UNSEALED_KEYS = ("settings", "needs", "key", "done")  # of records from before files were named
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def complete(
             _wait(run.folder, name)
     if overwrite and _is_unreadable(run.folder, stage.name):
         _remove(run.folder, stage)
-    before = _read(run.folder, stage.name)
+    before = read_record(run.folder, stage.name)
     if overwrite and before is not None and "repaired" in before:
         _remove(run.folder, stage)  # it is whole, but less than the stage would write
         before = None
@@ -114,120 +110,16 @@ def complete(
 def _wait(folder: Path, name: str, key: str | None = None) -> None:
     """Returns when the first process has done a stage; the launcher ends us if that fails."""
     while True:
-        found = _read(folder, name)
+        found = read_record(folder, name)
         if found is not None and found["done"] and key in (None, found["key"]):
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def is_done(folder: Path, name: str) -> bool:
-    """Whether stage `name` of run `folder` came to its end."""
-    record = _read(folder, name)
-    return record is not None and bool(record["done"])
-
-
-def done_stages(folder: Path) -> list[str]:
-    """Names of the finished stages of run `folder`, in alphabetical order."""
-    return [name for name in all_stages(folder) if is_done(folder, name)]
-
-
-def stage_settings(folder: Path, name: str) -> dict[str, Any]:
-    """The settings with which stage `name` of run `folder` was done."""
-    record = _read(folder, name)
-    if record is None:
-        raise ValueError(f"`{name}` is not done in {folder}.")
-    settings: dict[str, Any] = record["settings"]
-    return settings
-
-
-def made_by(folder: Path) -> list[str]:
-    """The commits of the code that did the stages of run `folder`, each once; "" outside git.
-
-    None of stages that were done before records named commits.
-    """
-    records = [_read(folder, name) for name in done_stages(folder)]
-    return list(dict.fromkeys(r["commit"] for r in records if r is not None and "commit" in r))
-
-
-def record_problems(folder: Path, name: str) -> list[str]:
-    """Problems of stage `name` of run `folder`: its record, and every file that it published."""
-    try:
-        record = _read(folder, name)
-    except StoreError as error:
-        return [str(error)]
-    if record is None:
-        return [f"{_path(folder, name)} is missing."]
-    if _key(record) != record["key"]:
-        return [f"{_path(folder, name)} was altered: its key is not that of its settings."]
-    if not record["done"]:
-        return [f"{_path(folder, name)}: the stage broke off. The same command goes on from there."]
-    return [
-        *_origin_problems(folder, name, record["needs"]),
-        *file_problems(folder, record.get("files", {}), content=True),
-    ]
-
-
-def _origin_problems(folder: Path, name: str, needs: Mapping[str, str]) -> list[str]:
-    """What stage `name` was made from and is not there any more; `needs` holds keys by stage."""
-    problems = []
-    for needed, key in needs.items():
-        try:
-            record = _read(folder, needed)
-        except StoreError:
-            continue  # a problem of that stage
-        if record is None:
-            problems.append(f"{_path(folder, needed)} is missing, and `{name}` was made from it.")
-        elif record["key"] != key:
-            problems.append(
-                f"{_path(folder, name)}: `{needed}` was made anew or repaired since. "
-                f"Make `{name}` anew with --overwrite."
-            )
-    return problems
-
-
-def names_no_files(folder: Path, name: str) -> bool:
-    """Whether a stage's record is from before records named files."""
-    return "files" not in (_read(folder, name) or {})
-
-
-def foreign_files(folder: Path) -> list[str]:
-    """Files, relative to run `folder`, among outputs of its stages that no stage published.
-
-    None where a stage is unfinished or its record names no files: they may be that stage's.
-    """
-    records = [_read(folder, name) for name in all_stages(folder)]
-    if any(record is None or not record["done"] or "files" not in record for record in records):
-        return []
-    known = {name for record in records if record for name in record["files"]}
-    outputs = [name for record in records if record for name in record["outputs"]]
-    return [name for name in published_files(folder, outputs) if name not in known]
-
-
-def all_outputs(folder: Path) -> list[str] | None:
-    """What the stages of run `folder` say is theirs, relative to it.
-
-    None where a record is from before records said so.
-    """
-    records = [record for name in all_stages(folder) if (record := _read(folder, name))]
-    if any("outputs" not in record for record in records):
-        return None
-    return [output for record in records for output in record["outputs"]]
-
-
-def all_stages(folder: Path) -> list[str]:
-    """Names of the stages of run `folder` that were begun, in alphabetical order."""
-    root = folder / "stages"
-    return sorted(
-        path.relative_to(root).with_suffix("").as_posix()
-        for path in root.rglob("*.json")
-        if not path.name.startswith(".")
-    )
-
-
 def _is_unreadable(folder: Path, name: str) -> bool:
     """Whether a stage's record was altered."""
     try:
-        _read(folder, name)
+        read_record(folder, name)
     except StoreError:
         return True
     return False
@@ -242,37 +134,12 @@ def _require_whole(folder: Path, stage: Stage) -> None:
     if not is_main_process():
         return
     for name in stage.needs:
-        files = (_read(folder, name) or {}).get("files", {})
+        files = (read_record(folder, name) or {}).get("files", {})
         if found := file_problems(folder, files, content=True):
             raise ValueError(
                 f"`{stage.name}` cannot use what `{name}` wrote: {found[0]} Restore it, or run "
                 f"`{name}` with --overwrite."
             )
-
-
-def note_repair(folder: Path, part: str) -> str:
-    """The stage of run `folder` whose record now tells that its store `part` was repaired.
-
-    The key of the stage changes, so that what was made from the store before is not mixed with
-    what will be made from it. "" where the record needs no change, or no stage wrote `part`.
-    """
-    found = describe_files(folder, [part])
-    for name in all_stages(folder):
-        record = _read(folder, name)
-        files = {} if record is None or not record["done"] else record.get("files", {})
-        if record is None or not found.keys() <= files.keys() or found.items() <= files.items():
-            continue
-        repaired = {path: facts["sha256"] for path, facts in found.items()}
-        record["repaired"] = {**record.get("repaired", {}), **repaired}
-        record |= {"files": {**files, **found}, "key": _key(record)}
-        write_text(_path(folder, name), sealed(record))
-        return name
-    return ""
-
-
-def _key(record: dict[str, Any]) -> str:
-    content = {name: record[name] for name in IDENTITY if name in record}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -283,7 +150,7 @@ def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[s
     """
     keys = {}
     for name in stage.needs:
-        needed = _read(folder, name)
+        needed = read_record(folder, name)
         if needed is None or not needed["done"]:
             verb = name.split("/", 1)[0]
             raise ValueError(
@@ -297,7 +164,7 @@ def _record(folder: Path, stage: Stage, before: dict[str, Any] | None) -> dict[s
     content = {"settings": settings, "needs": keys}
     if before is not None and "repaired" in before:
         content["repaired"] = before["repaired"]
-    return {**content, "key": _key(content)}
+    return {**content, "key": record_key(content)}
 
 
 def _without_new_defaults(settings: Any, told: Any, before: Any) -> Any:
@@ -347,36 +214,9 @@ def _remove(folder: Path, stage: Stage) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    _path(folder, stage.name).unlink(missing_ok=True)
-
-
-def _path(folder: Path, name: str) -> Path:
-    return folder / "stages" / f"{name}.json"
-
-
-def _read(folder: Path, name: str) -> dict[str, Any] | None:
-    path = _path(folder, name)
-    if not path.exists():
-        return None
-    record = read_sealed(path, UNSEALED_KEYS)
-    with well_formed(path):
-        if any(name not in record for name in UNSEALED_KEYS):
-            raise KeyError(*(name for name in UNSEALED_KEYS if name not in record))
-        dict(record["settings"]), dict(record["needs"])
-        files = dict(record.get("files", {}))
-        if not all(facts.keys() == {"bytes", "sha256"} for facts in files.values()):
-            raise TypeError("files have bytes and sha256")
-    return record
+    record_path(folder, stage.name).unlink(missing_ok=True)
 
 
 def _write(folder: Path, stage: Stage, record: dict[str, Any], *, done: bool) -> None:
     if is_main_process():
-        files = describe_files(folder, stage.outputs) if done else {}
-        content = {
-            **record,
-            "files": files,
-            "outputs": stage.outputs,
-            "done": done,
-            "commit": commit(),
-        }
-        write_text(_path(folder, stage.name), sealed(content))
+        write_record(folder, stage.name, stage.outputs, record, done=done)

@@ -21,7 +21,8 @@ from experiments.folders import (
 from experiments.ground import torch_device
 from experiments.names import require_known
 from experiments.progress import progress
-from experiments.stage import Stage, complete, done_stages, stage_settings
+from experiments.stage import Stage, complete
+from experiments.stage_records import done_stages, stage_settings
 from experiments.tracking import Run
 from experiments.verbs import StageCommand, start_verb
 from offline_rl.algorithms import ALGORITHMS, AlgorithmConfig, action_kind, find_algorithm

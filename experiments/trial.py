@@ -18,7 +18,7 @@ from envs.sealed import read_sealed
 from experiments.evaluate import EvaluateSettings, evaluate_stage
 from experiments.folders import EVALUATION, GOAL_VECTORS, OUTCOMES, open_run
 from experiments.origin import command_line
-from experiments.stage import UNSEALED_KEYS, done_stages
+from experiments.stage_records import UNSEALED_KEYS, done_stages
 from experiments.tracking import WandbConfig
 from experiments.train import TrainSettings, train_stage
 

@@ -14,7 +14,7 @@ from envs.files import StoreError, well_formed
 from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
-from experiments.stage import (
+from experiments.stage_records import (
     all_outputs,
     all_stages,
     foreign_files,

@@ -26,8 +26,6 @@ from experiments.bench_measure import (
     row_of,
 )
 from experiments.bench_report import (
-    BEGIN,
-    END,
     BenchReport,
     Curve,
     Point,
@@ -35,10 +33,10 @@ from experiments.bench_report import (
     load_report,
     markdown,
     number,
-    put_between_markers,
     save_report,
 )
 from experiments.cli import main
+from experiments.readme import markers, put_between_markers
 
 PLAN = Plan("stage", "row", "things/s", "peer", "limit", least_ratio=2.0, least_share=0.5)
 
@@ -191,7 +189,8 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path) -> None:
 
 def test_the_table_of_a_page_is_replaced_and_names_what_is_unmeasured(tmp_path: Path) -> None:
     page, figures = tmp_path / "README.md", tmp_path / "bench_cpu.json"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    begin, end = markers("speed")
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     save_report(report(), figures)
     lacking = str(tmp_path / "bench_gpu.json")
     assert main(["bench", "--table", str(figures), lacking, "--readme", str(page)]) == 0
@@ -207,8 +206,8 @@ def test_the_table_of_a_page_is_replaced_and_names_what_is_unmeasured(tmp_path: 
 
 
 def test_a_page_without_markers_is_refused() -> None:
-    with pytest.raises(ValueError, match="Expected lines"):
-        put_between_markers("nothing here", markdown([report()]))
+    with pytest.raises(ValueError, match="Expected the lines"):
+        put_between_markers("nothing here", "speed", markdown([report()]))
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ import pytest
 
 from envs.episode import Episode
 from envs.store import Card, write_store
-from experiments import doctor, stage
+from experiments import doctor, stage_records
 from experiments.cli import VERBS, main
 from experiments.collect import CollectSettings
 from experiments.doctor import version_findings
 from experiments.folders import open_run
 from experiments.ground import GroundSettings, base_model_name, split, torch_device
 from experiments.origin import LIBRARIES, command_line
-from experiments.stage import Stage, complete, is_done
+from experiments.stage import Stage, complete
+from experiments.stage_records import is_done
 from experiments.tracking import Run, WandbConfig
 
 
@@ -284,9 +285,9 @@ def test_a_kept_stage_goes_on_naming_the_commit_that_did_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for commit in ("trained", "published"):
-        monkeypatch.setattr(stage, "commit", lambda commit=commit: commit)
+        monkeypatch.setattr(stage_records, "commit", lambda commit=commit: commit)
         Writer(run, Settings()).complete()
-    assert stage.made_by(run.folder) == ["trained"]
+    assert stage_records.made_by(run.folder) == ["trained"]
 
 
 def test_a_stage_of_other_settings_is_refused_unless_overwritten(run: Run) -> None:

@@ -13,7 +13,7 @@ from experiments.folders import REFERENCES, fidelity_file
 from experiments.pipeline import run_pipeline, with_seed
 from experiments.presets import PRESETS, Preset, toy
 from experiments.results import Results, load_results, write_text
-from experiments.stage import done_stages
+from experiments.stage_records import done_stages
 from experiments.tracking import WandbConfig, read_metrics, read_seconds
 from experiments.train import agent_names
 

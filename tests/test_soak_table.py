@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from experiments.presets import toy
+from experiments.readme import markers
 from experiments.soak.commands import outcome
 from experiments.soak.fuzz import options_of, put_at
 from experiments.soak.rows import CHECKS
 from experiments.soak.table import (
-    BEGIN,
-    END,
     earlier_rows,
     load_rows,
     markdown,
@@ -58,9 +57,10 @@ def test_a_row_shows_counts_and_minutes_or_that_it_did_not_hold() -> None:
 
 
 def test_the_table_replaces_what_is_between_the_markers_of_a_page() -> None:
-    page = put_into(f"before\n{BEGIN}\nold\n{END}\nafter\n", {"flips": row()})
-    assert page.startswith(f"before\n{BEGIN}\n`make soak` at commit abc:")
-    assert page.endswith(f"| bits | 1,000 of 1,000 | 1.5 |\n{END}\nafter\n")
+    begin, end = markers("soak")
+    page = put_into(f"before\n{begin}\nold\n{end}\nafter\n", {"flips": row()})
+    assert page.startswith(f"before\n{begin}\n`make soak` at commit abc:")
+    assert page.endswith(f"| bits | 1,000 of 1,000 | 1.5 |\n{end}\nafter\n")
     assert "old" not in page
     with pytest.raises(ValueError, match="soak: begin"):
         put_into("no markers", {})

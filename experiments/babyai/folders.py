@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.folders import read_json
 from experiments.names import require_known
-from experiments.stage import stage_settings
+from experiments.stage_records import stage_settings
 from experiments.teduo.folders import COLLECT, GOALS, PLANNED, Distilled
 
 if TYPE_CHECKING:

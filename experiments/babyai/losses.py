@@ -6,7 +6,7 @@ from pathlib import Path
 
 from experiments.babyai.folders import Arm, judgement_file
 from experiments.report import NumberTable, Section
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.teduo.folders import DISTIL
 from experiments.teduo.losses import judge_table, loss_section, lost_arms_table
 from experiments.teduo.sections import jsons

@@ -7,7 +7,7 @@ from experiments.babyai.galleries import grid_galleries
 from experiments.babyai.sections import grid_sections
 from experiments.report import ReportData
 from experiments.results import Results
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.teduo.folders import COLLECT, READ, TUNE
 from experiments.teduo.publish import charts
 

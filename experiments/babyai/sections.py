@@ -9,7 +9,7 @@ from typing import Any
 from experiments.babyai.folders import METHODS, Arm
 from experiments.babyai.losses import grid_losses
 from experiments.report import NumberTable, Section
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.teduo.folders import AUDIT_FILE, DISTIL
 from experiments.teduo.sections import (
     Numbers,

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.presets import Preset
 from experiments.soak.check import Found, NotHeldError, require
 from experiments.soak.toy_run import STAGES, do_stage, ended, finish, hashes, put, start
-from experiments.stage import done_stages
+from experiments.stage_records import done_stages
 from experiments.tracking import read_metrics
 
 MOMENTS = 50  # to draw until one lies within a stage that was quicker than before

@@ -12,7 +12,7 @@ from experiments.presets import Preset
 from experiments.soak.check import Found, require
 from experiments.soak.kills import Baseline
 from experiments.soak.toy_run import do_stage, finish, hashes
-from experiments.stage import done_stages
+from experiments.stage_records import done_stages
 
 CHANGED_STEP = 17  # of grounding: after the checkpoint of step 10, before that of step 20
 

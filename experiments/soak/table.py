@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.origin import versions
+from experiments.readme import put_between_markers
 from experiments.results import write_text
 from experiments.soak.rows import CHECKS
 
 SCHEMA = "soak-1"
-BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 
 Row = Mapping[str, Any]
 
@@ -69,12 +69,9 @@ def put_into(page: str, rows: Mapping[str, Row]) -> str:
     Raises:
         ValueError: the page lacks a marker.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"Expected lines `{BEGIN}` and `{END}` in the page, found none. Add them.")
     commits = ", ".join(dict.fromkeys(row["commit"] for row in _in_order(rows)))
-    return f"{before}{BEGIN}\n`make soak` at commit {commits}:\n\n{markdown(rows)}\n{END}{after}"
+    table = f"`make soak` at commit {commits}:\n\n{markdown(rows)}"
+    return put_between_markers(page, "soak", table)
 
 
 def _in_order(rows: Mapping[str, Row]) -> Iterable[Row]:

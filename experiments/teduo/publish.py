@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments.ground import EMBEDDED
 from experiments.report import Chart
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.teduo.folders import READ
 from experiments.tracking import read_curve
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from experiments.progress import progress
-from experiments.stage import Stage, complete, is_done
+from experiments.stage import Stage, complete
 from experiments.stage_metrics import StageMetrics
+from experiments.stage_records import is_done
 from experiments.teduo.base import ReadSettings, base_path, base_text_model
 from experiments.teduo.folders import Distilled, has_samples
 from experiments.tracking import Run

@@ -8,7 +8,7 @@ from experiments.folders import EVALUATION, read_json
 from experiments.outcome_galleries import outcome_galleries, text_clip
 from experiments.report import ReportData
 from experiments.results import Results
-from experiments.stage import done_stages, stage_settings
+from experiments.stage_records import done_stages, stage_settings
 from experiments.teduo.folders import COLLECT, TEST_GOALS, TUNE
 from experiments.teduo.publish import charts
 from experiments.webshop.sections import shop_sections

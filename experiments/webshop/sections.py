@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.report import NumberTable, Section
-from experiments.stage import done_stages
+from experiments.stage_records import done_stages
 from experiments.teduo.folders import AUDIT_FILE
 from experiments.teduo.losses import judge_table, loss_section, lost_arms_table
 from experiments.teduo.sections import (
