@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from envs.settings import Count, NotNegative, Settings
+
 if TYPE_CHECKING:
     from kalm.chat import CachedChat, Chat
 
@@ -12,31 +14,27 @@ ANSWERS = "answers"  # folder of a run; what was asked once is never asked again
 
 
 @dataclass(frozen=True)
-class ChatSettings:
+class ChatSettings(Settings):
     """A chat model: one of Hugging Face on this machine, or one behind an endpoint."""
 
     model: str = ""  # hub id, folder, or its name at the endpoint; "" for the run's base model
     revision: str | None = None  # commit, tag or branch on the hub
     url: str = ""  # base address of an OpenAI-compatible endpoint; "" runs the model here
     key_variable: str | None = None  # environment variable that holds the endpoint's key
-    temperature: float = 0.0  # of its words; 0 takes the likeliest
-    top_k: int | None = None  # words that are drawn among; all by default
-    max_tokens: int = 512  # longest answer
-    together: int = 8  # questions asked at once
-    tries: int = 3  # times that a request to the endpoint is sent before it is given up
+    temperature: NotNegative = 0.0  # of its words; 0 takes the likeliest
+    top_k: Count | None = None  # words that are drawn among; all by default
+    max_tokens: Count = 512  # longest answer
+    together: Count = 8  # questions asked at once
+    tries: Count = 3  # times that a request to the endpoint is sent before it is given up
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.url and not self.model:
             raise ValueError(f"Expected --chat.model for the endpoint {self.url}. Name the model.")
         if urlsplit(self.url).password is not None:
             raise ValueError(
                 "Expected --chat.url without a password, which the run folder would keep. Put it "
                 "into an environment variable and give its name as --chat.key-variable."
-            )
-        if min(self.max_tokens, self.together, self.tries) < 1:
-            raise ValueError(
-                f"Expected --chat.max-tokens, --chat.together and --chat.tries >= 1, got "
-                f"{self.max_tokens}, {self.together}, {self.tries}."
             )
 
 

@@ -9,6 +9,7 @@ import tyro
 from envs import WORLDS, make_world
 from envs.card import Card
 from envs.episode import Episode
+from envs.settings import Count, Settings, Whole
 from envs.world import World
 from experiments.folders import CEILING, REAL, data_card
 from experiments.names import require_known
@@ -22,21 +23,17 @@ CEILING_SEED = 10_000_019  # added to the seed: the ceiling's rollouts are no on
 
 
 @dataclass(frozen=True)
-class CollectSettings:
+class CollectSettings(Settings):
     """What is collected."""
 
     environment: str = "clevr_robot"  # name of the world
-    num_rollouts: int = 12_000  # with training goals; the language model sees them all
-    ceiling_rollouts: int = 0  # of the expert, with novel goals; only the ceiling row uses them
-    seed: int = 0  # of goals, starts and the behaviour policy
+    num_rollouts: Count = 12_000  # with training goals; the language model sees them all
+    ceiling_rollouts: Whole = 0  # of the expert, with novel goals; only the ceiling row uses them
+    seed: Whole = 0  # of goals, starts and the behaviour policy
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_known("environment", self.environment, WORLDS)
-        if self.num_rollouts < 1 or self.ceiling_rollouts < 0:
-            raise ValueError(
-                f"Expected --num-rollouts >= 1 and --ceiling-rollouts >= 0, "
-                f"got {self.num_rollouts} and {self.ceiling_rollouts}."
-            )
 
 
 @dataclass(frozen=True)

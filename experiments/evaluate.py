@@ -10,6 +10,7 @@ import tyro
 
 from envs.card import Card
 from envs.episode import Episode
+from envs.settings import Count, NotNegative, Settings, Whole
 from envs.world import Task, World
 from experiments.contestants import (
     Acting,
@@ -43,32 +44,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
+class EvaluateSettings(Settings):
     """Which agents are evaluated, and on how much."""
 
-    task_seed: int = 1_000_003  # of goals, starts and policies' draws; the same for all agents
-    episodes: int = 200  # tasks per level
-    min_per_kind: int = 80  # tasks per kind of goal, in levels with several kinds
+    task_seed: Whole = 1_000_003  # of goals, starts and policies' draws; the same for all agents
+    episodes: Count = 200  # tasks per level
+    min_per_kind: Count = 80  # tasks per kind of goal, in levels with several kinds
     levels: tuple[str, ...] = ()  # empty: all levels of the world
-    imitation_temperature: float = 1.0  # of agents whose policy is a distribution (bc, dt)
-    value_temperature: float = 0.5  # of agents that rank actions by value (cql, bcq)
+    imitation_temperature: NotNegative = 1.0  # of agents whose policy is a distribution (bc, dt)
+    value_temperature: NotNegative = 0.5  # of agents that rank actions by value (cql, bcq)
     greedy_too: bool = True  # adds rows that take the best action, temperature 0
     references: bool = True  # rows of a random policy and of the scripted expert
     language_model: bool = True  # a row of the grounded model itself as the policy
     planner: bool = True  # rows of real-only agents that follow the model's sub-goals
-    num_slots: int = 64  # environments that step together
-    watched_per_kind: int = 2  # tasks per kind whose episodes are kept for the report
-
-    def __post_init__(self) -> None:
-        if self.episodes < 1 or self.num_slots < 1:
-            raise ValueError(
-                f"Expected --episodes and --num-slots >= 1, got {self.episodes}, {self.num_slots}."
-            )
-        for name in ("imitation_temperature", "value_temperature"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"Expected --{name.replace('_', '-')} >= 0, got {getattr(self, name)}."
-                )
+    num_slots: Count = 64  # environments that step together
+    watched_per_kind: Whole = 2  # tasks per kind whose episodes are kept for the report
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import tyro
 
 from envs.episode import Episode
 from envs.files import require_free_space
+from envs.settings import Count, Probability, Settings, Whole
 from envs.world import World
 from experiments.folders import (
     BASE_MODEL,
@@ -47,32 +48,32 @@ FREE_BYTES_PER_PARAMETER = 4 * (1 + 1 + 3 * 3)  # last, best, three checkpoints 
 
 
 @dataclass(frozen=True)
-class BaseModelSettings:
+class BaseModelSettings(Settings):
     """Which language model is grounded."""
 
     name: str = EMBEDDED  # "embedded", a hub id, or a folder with config.json and safetensors
     revision: str | None = None  # commit, tag or branch on the hub; pin it for tables
     remote_code_revision: str | None = None  # 40 hex digits; lets the model run its own code
-    knowledge_pairs: int = 40_000  # text-only questions and answers that prime the embedded model
+    knowledge_pairs: Count = 40_000  # text-only questions and answers that prime the embedded model
     primer: PrimerConfig = field(default_factory=PrimerConfig)  # of the embedded model
-    lora_rank: int = 0  # 0 trains every weight; above, low-rank adapters of this rank
-    lora_alpha: int = 32  # scale of the adapters
-    lora_dropout: float = 0.0  # probability in the adapters
+    lora_rank: Whole = 0  # 0 trains every weight; above, low-rank adapters of this rank
+    lora_alpha: Whole = 32  # scale of the adapters
+    lora_dropout: Probability = 0.0  # probability in the adapters
 
 
 @dataclass(frozen=True)
-class GroundSettings:
+class GroundSettings(Settings):
     """How the model is grounded; the seed of `finetune` is the stage's own."""
 
-    seed: int = 0  # of initial weights and of the sample stream
+    seed: Whole = 0  # of initial weights and of the sample stream
     base: BaseModelSettings = field(default_factory=BaseModelSettings)
     grounding: GroundingConfig = field(default_factory=GroundingConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     tasks: TaskWeights = field(default_factory=TaskWeights)
-    decomposition_pairs: int = 20_000  # text-only pairs in the fine-tuning stream
-    validation_rollouts: int = 500  # last ones collected, never trained on
-    max_sample_steps: int = 12  # longest stretch of a rollout in one sample
-    explained_goals: int = 4  # most goals that an explanation names; 1 in the paper
+    decomposition_pairs: Whole = 20_000  # text-only pairs in the fine-tuning stream
+    validation_rollouts: Count = 500  # last ones collected, never trained on
+    max_sample_steps: Count = 12  # longest stretch of a rollout in one sample
+    explained_goals: Count = 4  # most goals that an explanation names; 1 in the paper
     hindsight: bool = True  # relabel rollouts with training goals that they reached
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from envs.settings import Positive, Settings, Whole
 from experiments.folders import (
     GROUNDED,
     data_card,
@@ -42,20 +43,19 @@ REAL_COMPARED = 4_000  # real rollouts that imagined ones are compared with
 
 
 @dataclass(frozen=True)
-class ImagineSettings:
+class ImagineSettings(Settings):
     """What is imagined; `protocol` and `seed` of `rollouts` are set per stage."""
 
-    seed: int = 0  # of goals, starts and draws
+    seed: Whole = 0  # of goals, starts and draws
     protocols: tuple[str, ...] = ("target",)  # each gives a data set and agents of its own
     rollouts: ImagineConfig = field(default_factory=ImagineConfig)
     bucket: str = ""  # URL that fsspec knows, where machines share shards; else the run folder
-    lease_seconds: float = LEASE_SECONDS  # without a sign of life, after which a shard is redone
+    lease_seconds: Positive = LEASE_SECONDS  # without a sign of life, after which a shard is redone
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for protocol in self.protocols:
             require_known("protocol", protocol, PROTOCOLS)
-        if self.lease_seconds <= 0:
-            raise ValueError(f"Expected --lease-seconds above 0, got {self.lease_seconds}.")
 
 
 @dataclass(frozen=True)

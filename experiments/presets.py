@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from envs.settings import NotNegative, Settings, Whole
 from experiments.collect import CollectSettings
 from experiments.evaluate import EvaluateSettings
 from experiments.ground import BaseModelSettings, GroundSettings
@@ -17,7 +18,7 @@ from offline_rl.algorithms import AlgorithmConfig
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Settings):
     """Settings of every stage; a seed of the pipeline replaces the seed of each."""
 
     collect: CollectSettings = field(default_factory=CollectSettings)
@@ -25,10 +26,11 @@ class Preset:
     imagine: ImagineSettings = field(default_factory=ImagineSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
-    seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone
-    free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
+    seeds: tuple[Whole, ...] = (0,)  # runs that the table pools; each may run alone
+    free_gigabytes: NotNegative = 1.0  # disk that a seed needs; asked for before anything starts
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_different_seeds(self.seeds)
         missing = sorted(set(self.train.protocols) - set(self.imagine.protocols))
         if missing and any("imagined" in mix for mix in self.train.mixes):

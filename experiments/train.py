@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from envs.settings import Count, Settings, Share, Whole
 from envs.world import World
 from experiments.folders import (
     CEILING,
@@ -34,30 +35,30 @@ MIXES = ("real-only", "real+imagined", "imagined-only", "real+real")
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """Which agents are trained, and how."""
 
-    seed: int = 0  # of weights and batches
+    seed: Whole = 0  # of weights and batches
     algorithms: tuple[str, ...] = ("bc", "cql")
     mixes: tuple[str, ...] = ("real-only", "real+imagined")  # among MIXES; "real+real": ceiling
     protocols: tuple[str, ...] = ("target",)  # imagined data sets to train on, one agent each
-    num_real: int = 6_400  # first real rollouts that agents see (the paper's number)
-    num_imagined: int = 0  # accepted rollouts that agents see; 0 takes all
-    imagined_fraction: float = 0.5  # share of each batch that is imagined
-    steps: int = 20_000  # updates
-    batch_size: int = 256  # steps of rollouts per update
+    num_real: Whole = 6_400  # first real rollouts that agents see (the paper's number)
+    num_imagined: Whole = 0  # accepted rollouts that agents see; 0 takes all
+    imagined_fraction: Share = 0.5  # share of each batch that is imagined
+    steps: Count = 20_000  # updates
+    batch_size: Count = 256  # steps of rollouts per update
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        for option in ("algorithms", "mixes"):
+            if not getattr(self, option):
+                raise ValueError(f"Expected at least one name as --{option}, got none.")
         names = {name for kind in ALGORITHMS.values() for name in kind}
         for algorithm in self.algorithms:
             require_known("algorithm", algorithm, sorted(names))
         for mix in self.mixes:
             require_known("mix", mix, MIXES)
-        if not 0 <= self.imagined_fraction <= 1:
-            raise ValueError(
-                f"Expected --imagined-fraction between 0 and 1, got {self.imagined_fraction}."
-            )
 
 
 @dataclass(frozen=True)

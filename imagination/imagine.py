@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from envs.episode import Episode, Scalar
+from envs.settings import Count, Settings, Whole
 from envs.store import EpisodeStore
 from envs.world import Goal, World
 from imagination.checks import NOT_FINITE, Limits, finite_part, reject_reason
@@ -28,34 +29,35 @@ MODES, JUDGES, STARTS = ("planned", "direct"), ("world", "model"), ("fresh", "re
 
 
 @dataclass(frozen=True)
-class ImagineConfig:
+class ImagineConfig(Settings):
     """What is imagined, and how."""
 
     protocol: str = "target"  # imagination.goals.PROTOCOLS
     mode: str = "planned"  # "planned": sub-goal by sub-goal; "direct": the goal's own words
     judge: str = "world"  # "world": environment functions on imagined states; "model": its own
     starts: str = "fresh"  # "fresh" draws, or "real": first states of real rollouts
-    num_rollouts: int = 4000  # to imagine, before checks
+    num_rollouts: Count = 4000  # to imagine, before checks
     shares: dict[str, float] = field(
         default_factory=lambda: {"rephrase": 0.2, "easy": 0.2, "hard": 0.6}
     )  # of the rollouts by level
-    tries: int = 1  # rollouts per goal and start, of which the best is kept
+    tries: Count = 1  # rollouts per goal and start, of which the best is kept
     plausible: bool = True  # whether decoded states pass the plausibility hook
-    rollouts_per_shard: int = 500  # unit of work and of loss after a crash
+    rollouts_per_shard: Count = 500  # unit of work and of loss after a crash
     bf16: bool = True  # backbone in bfloat16; off for rollouts that agree to the last bit
-    seed: int = 0  # of goals, starts and draws
+    seed: Whole = 0  # of goals, starts and draws
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, choices in (("mode", MODES), ("judge", JUDGES), ("starts", STARTS)):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"Expected --{name} among {', '.join(choices)}, got `{getattr(self, name)}`."
                 )
-        if self.num_rollouts < 1 or self.tries < 1 or self.rollouts_per_shard % self.tries:
+        if self.rollouts_per_shard % self.tries:
             raise ValueError(
-                "Expected --num-rollouts and --tries >= 1, and --rollouts-per-shard a multiple "
-                f"of --tries; got {self.num_rollouts}, {self.tries}, {self.rollouts_per_shard}."
+                f"Expected --rollouts-per-shard to be a multiple of --tries, "
+                f"got {self.rollouts_per_shard} and {self.tries}."
             )
 
 

@@ -22,6 +22,7 @@ from envs.babyai.cells import EMPTY, WALL
 from envs.babyai.raw_text import thing_words
 from envs.babyai.simulator import ACTION_NAMES
 from envs.babyai.states import CARRIED, GridShape, X, Y, front_cells, front_index
+from envs.settings import Count, Settings, Whole
 from envs.transitions import Transitions
 from imagination.programs import MEANINGS
 from kalm.chat import Chat
@@ -48,13 +49,14 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class JudgeSettings:
+class JudgeSettings(Settings):
     """How much the judge is asked."""
 
-    max_transitions: int = 5000  # shown for each goal
-    seed: int = 0  # of the choice among transitions that differ
+    max_transitions: Count = 5000  # shown for each goal
+    seed: Whole = 0  # of the choice among transitions that differ
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.max_transitions < 2:
             raise ValueError(f"Expected at least two transitions, got {self.max_transitions}.")
 

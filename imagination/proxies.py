@@ -20,37 +20,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from envs.settings import Count, Positive, Probability, Settings, Share
+
 NEVER = math.inf  # a threshold that labels nothing
 _CHUNK = 512  # transitions labelled at once
 
 
 @dataclass(frozen=True)
-class ProxySettings:
+class ProxySettings(Settings):
     """The paper's settings; it does not say how large a batch was."""
 
-    channels: int = 32  # of the one convolution, 2 x 2 cells
-    hidden: int = 32  # units of the first dense layer
-    dropout: float = 0.1  # before each dense layer
-    learning_rate: float = 1e-5  # of Adam
-    max_epochs: int = 3000
-    patience_epochs: int = 300  # stop when no goal's validation loss fell for so long
-    batch_size: int = 64  # samples of each goal in an update
+    channels: Count = 32  # of the one convolution, 2 x 2 cells
+    hidden: Count = 32  # units of the first dense layer
+    dropout: Probability = 0.1  # before each dense layer
+    learning_rate: Positive = 1e-5  # of Adam
+    max_epochs: Count = 3000
+    patience_epochs: Count = 300  # stop when no goal's validation loss fell for so long
+    batch_size: Count = 64  # samples of each goal in an update
     validation_share: float = 0.1  # of the samples
-    least_precision: float = 0.95  # on the validation split
+    least_precision: Share = 0.95  # on the validation split
 
     def __post_init__(self) -> None:
-        counts = (self.channels, self.hidden, self.max_epochs, self.patience_epochs)
-        if min(*counts, self.batch_size) < 1 or self.learning_rate <= 0.0:
-            raise ValueError(
-                f"Expected sizes and epochs from 1 on and a learning_rate above 0, got {counts}, "
-                f"{self.batch_size} and {self.learning_rate}."
-            )
-        shares = (self.dropout, self.validation_share, self.least_precision)
-        if not all(0.0 <= share < 1.0 for share in shares) or not self.validation_share:
-            raise ValueError(
-                f"Expected dropout, validation_share and least_precision in [0, 1), the second "
-                f"above 0, got {shares}."
-            )
+        super().__post_init__()
+        if not 0.0 < self.validation_share < 1.0:
+            raise ValueError(f"Expected --validation-share in (0, 1), got {self.validation_share}.")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.settings import Count, Settings
 from envs.webshop.requirements import words_of
 from imagination.purchases import Purchase
 from kalm.chat import Chat
@@ -34,14 +35,10 @@ _EXAMPLE = (
 
 
 @dataclass(frozen=True)
-class ShopJudgeSettings:
+class ShopJudgeSettings(Settings):
     """How much the judge is asked."""
 
-    max_purchases: int = 50  # shown for each goal, those that share most words with it
-
-    def __post_init__(self) -> None:
-        if self.max_purchases < 1:
-            raise ValueError(f"Expected at least one purchase, got {self.max_purchases}.")
+    max_purchases: Count = 50  # shown for each goal, those that share most words with it
 
 
 @dataclass(frozen=True)

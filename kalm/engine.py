@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from envs.settings import Count, NotNegative, Settings
 from kalm.decoding import SlotDecoder, blank, goal_tokens
 from kalm.language_model import Tensors
 from kalm.layout import Kind, Packed, join
@@ -62,27 +63,15 @@ PROMPT_TOKENS = 128  # room for the words of a prompt
 
 
 @dataclass(frozen=True)
-class GenerationConfig:
+class GenerationConfig(Settings):
     """How rollouts are drawn."""
 
-    num_slots: int = 64  # rollouts imagined together
-    num_candidates: int = 1  # actions tried per step, the best is kept
-    action_temperature: float = 1.0  # 0 takes the likeliest actions
-    state_temperature: float = 0.0  # 0 takes the expected next state
-    max_steps: int = 50  # a rollout is cut after this many steps
-    max_context_steps: int = 16  # the prompt is written anew after this many steps
-
-    def __post_init__(self) -> None:
-        for name in ("num_slots", "num_candidates", "max_steps", "max_context_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"Expected --{name.replace('_', '-')} >= 1, got {getattr(self, name)}."
-                )
-        for name in ("action_temperature", "state_temperature"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(
-                    f"Expected --{name.replace('_', '-')} >= 0, got {getattr(self, name)}."
-                )
+    num_slots: Count = 64  # rollouts imagined together
+    num_candidates: Count = 1  # actions tried per step, the best is kept
+    action_temperature: NotNegative = 1.0  # 0 takes the likeliest actions
+    state_temperature: NotNegative = 0.0  # 0 takes the expected next state
+    max_steps: Count = 50  # a rollout is cut after this many steps
+    max_context_steps: Count = 16  # the prompt is written anew after this many steps
 
 
 class GenerationEngine:

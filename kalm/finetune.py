@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from envs.files import publish
+from envs.settings import Count, NotNegative, Positive, Settings, Whole
 from envs.stopping import Stopped, deferred
 from kalm.batches import Batches, SampleStream, share
 from kalm.checkpoints import (
@@ -42,26 +43,27 @@ class NonFiniteError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
+class FinetuneConfig(Settings):
     """How long and how fast the model is fine-tuned."""
 
-    num_steps: int = 4000  # optimizer steps
-    batch_size: int = 32  # samples per step, over all processes and accumulation
-    accumulation_steps: int = 1  # parts in which a batch is computed to save memory
-    learning_rate: float = 1e-3  # peak; 5e-5 for a pretrained 7B model (paper)
+    num_steps: Count = 4000  # optimizer steps
+    batch_size: Count = 32  # samples per step, over all processes and accumulation
+    accumulation_steps: Count = 1  # parts in which a batch is computed to save memory
+    learning_rate: Positive = 1e-3  # peak; 5e-5 for a pretrained 7B model (paper)
     optimizer: str = "adamw"  # "adamw", or "muon" for the matrices inside networks
-    warmup_steps: int = 100  # linear rise of the learning rate
+    warmup_steps: Whole = 100  # linear rise of the learning rate
     schedule: str = "cosine"  # "cosine" or "linear" fall to zero
-    weight_decay: float = 0.01  # times the learning rate, each step
-    clip_norm: float = 1.0  # largest gradient norm
+    weight_decay: NotNegative = 0.01  # times the learning rate, each step
+    clip_norm: Positive = 1.0  # largest gradient norm
     bf16: bool = True  # bfloat16 autocast; off for exactness tests
-    bucket_batches: int = 32  # batches that are sorted by length together
-    log_steps: int = 50  # steps between metrics
-    validate_steps: int = 500  # steps between validations
-    checkpoint_steps: int = 500  # steps between checkpoints
-    seed: int = 0  # of the sample stream
+    bucket_batches: Count = 32  # batches that are sorted by length together
+    log_steps: Count = 50  # steps between metrics
+    validate_steps: Count = 500  # steps between validations
+    checkpoint_steps: Count = 500  # steps between checkpoints
+    seed: Whole = 0  # of the sample stream
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule not in ("cosine", "linear"):
             raise ValueError(f"Expected --schedule cosine or linear, got `{self.schedule}`.")
         if self.optimizer not in OPTIMIZERS:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from envs.settings import Count, NotNegative, Settings, Whole
 from envs.world import Spaces
 from kalm.heads import (
     BinnedHead,
@@ -28,22 +29,23 @@ from kalm.layout import UNKNOWN, Kind, Layout
 
 
 @dataclass(frozen=True)
-class GroundingConfig:
+class GroundingConfig(Settings):
     """How states and actions enter and leave the language model."""
 
     positions: str = "entity"  # "entity": one position an entity; "state": one a state (the paper)
     state_head: str = "binned"  # "binned": distribution of the change; "regression" (the paper)
-    num_bins: int = 161  # bins of the change of one number
-    num_frequencies: int = 6  # Fourier octaves of the state encoder; 0 keeps plain numbers
-    relation_width: int = 32  # features of a pair of slots; 0 encodes all slots together
-    trunk_width: int = 512  # units of the network under the heads; 0 leaves it out (the paper)
-    state_weight: float = 0.5  # weight of the state loss
-    action_weight: float = 0.5  # weight of the action loss
-    token_weight: float = 1.0  # weight of the loss on words
-    stop_weight: float = 0.2  # weight of the end-of-rollout loss
-    goal_weight: float = 0.1  # weight of recognising training goals in states; 0 leaves it out
+    num_bins: Count = 161  # bins of the change of one number
+    num_frequencies: Whole = 6  # Fourier octaves of the state encoder; 0 keeps plain numbers
+    relation_width: Whole = 32  # features of a pair of slots; 0 encodes all slots together
+    trunk_width: Whole = 512  # units of the network under the heads; 0 leaves it out (the paper)
+    state_weight: NotNegative = 0.5  # weight of the state loss
+    action_weight: NotNegative = 0.5  # weight of the action loss
+    token_weight: NotNegative = 1.0  # weight of the loss on words
+    stop_weight: NotNegative = 0.2  # weight of the end-of-rollout loss
+    goal_weight: NotNegative = 0.1  # weight of recognising goals in states; 0 leaves it out
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, choices in (
             ("positions", ("entity", "state")),
             ("state_head", ("binned", "regression")),

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from envs.files import publish
+from envs.settings import Count, NotNegative, Positive, Settings, Share
 from envs.world import Goal
 from kalm import prompts
 from kalm.optimizers import make_optimizers
@@ -39,21 +40,22 @@ _PROMPT_TEXTS = (  # their words get tokens too
 
 
 @dataclass(frozen=True)
-class PrimerConfig:
+class PrimerConfig(Settings):
     """Size and training of the embedded base model."""
 
-    hidden: int = 256  # width of the residual stream
-    layers: int = 6  # transformer blocks
-    heads: int = 8  # attention heads a block; divides `hidden`
-    epochs: int = 1  # passes over the pairs
-    batch_tokens: int = 1024  # padded tokens in one batch
-    learning_rate: float = 4e-3  # peak of the schedule, for Muon and AdamW alike
-    warmup_share: float = 0.06  # of all steps, linear; cosine to a twentieth afterwards
-    question_weight: float = 0.05  # weight of the loss on questions; answers weigh 1
-    sentence_share: float = 0.05  # plain training sentences added, as a share of the pairs
+    hidden: Count = 256  # width of the residual stream
+    layers: Count = 6  # transformer blocks
+    heads: Count = 8  # attention heads a block; divides `hidden`
+    epochs: Count = 1  # passes over the pairs
+    batch_tokens: Count = 1024  # padded tokens in one batch
+    learning_rate: Positive = 4e-3  # peak of the schedule, for Muon and AdamW alike
+    warmup_share: Share = 0.06  # of all steps, linear; cosine to a twentieth afterwards
+    question_weight: NotNegative = 0.05  # weight of the loss on questions; answers weigh 1
+    sentence_share: NotNegative = 0.05  # plain training sentences added, as a share of the pairs
     bf16: bool = True  # bfloat16 arithmetic (weights stay float32)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.hidden % self.heads:
             raise ValueError(
                 f"Expected --hidden divisible by --heads, got {self.hidden} and {self.heads}."

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.episode import Episode
+from envs.settings import NotNegative, Settings
 from envs.world import Goal, World
 from kalm import prompts
 from kalm.layout import Kind, Layout, Packed, join
@@ -22,19 +23,20 @@ Encode = Callable[[str], list[int]]
 
 
 @dataclass(frozen=True)
-class TaskWeights:
+class TaskWeights(Settings):
     """Relative frequency of every fine-tuning task in the stream."""
 
-    generation: float = 0.4  # goal -> rollout
-    dynamics: float = 0.15  # states and actions -> next states
-    consequence: float = 0.05  # goal, first state -> last state
-    explanation: float = 0.3  # rollout -> goals
-    decomposition: float = 0.1  # goal -> simpler goals, text only
+    generation: NotNegative = 0.4  # goal -> rollout
+    dynamics: NotNegative = 0.15  # states and actions -> next states
+    consequence: NotNegative = 0.05  # goal, first state -> last state
+    explanation: NotNegative = 0.3  # rollout -> goals
+    decomposition: NotNegative = 0.1  # goal -> simpler goals, text only
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         values = [getattr(self, task) for task in prompts.TASKS]
-        if min(values) < 0 or sum(values) == 0:
-            raise ValueError(f"Expected task weights >= 0 with a sum above 0, got {values}.")
+        if sum(values) == 0:
+            raise ValueError("Expected task weights with a sum above 0, got only zeros.")
 
     def probabilities(self) -> np.ndarray:
         """Weights that sum to one, in the order of `prompts.TASKS`."""

@@ -1,12 +1,12 @@
 """Words out of a language model: its answers, and decompositions of goals."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from envs.settings import Count, NotNegative, Settings, Whole
 from kalm import prompts
 from kalm.decoding import SlotDecoder, words
 from kalm.heads import draw
@@ -16,18 +16,12 @@ from kalm.phrases import Phrases, Said
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Sampling(Settings):
     """How words are drawn."""
 
-    temperature: float = 0.0  # 0 takes the likeliest
-    top_k: int | None = None  # words that are drawn among; None means all
-    seed: int = 0  # of the draws
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"Expected --temperature >= 0, got {self.temperature}.")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"Expected --top-k >= 1, got {self.top_k}.")
+    temperature: NotNegative = 0.0  # 0 takes the likeliest
+    top_k: Count | None = None  # words that are drawn among; None means all
+    seed: Whole = 0  # of the draws
 
 
 def answer(

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from envs.babyai.world import GridTask
+from envs.settings import NotNegative, Settings
 from kalm.choices import pick
 from offline_rl.grid_play import streams
 
@@ -19,13 +20,13 @@ Allowed = Callable[[np.ndarray], np.ndarray]  # which actions (B, A) may be take
 
 
 @dataclass(frozen=True)
-class ActingConfig:
+class ActingConfig(Settings):
     """How scores become actions."""
 
     mask: bool = True  # leave out actions known to do nothing
     loop_break: bool = True  # draw at `loop_temperature` in states seen before
-    temperature: float = 0.0  # elsewhere
-    loop_temperature: float = 1.0
+    temperature: NotNegative = 0.0  # elsewhere
+    loop_temperature: NotNegative = 1.0
 
 
 class Scores(Protocol):

@@ -11,55 +11,43 @@ from typing import Any, Literal
 
 import torch
 
+from envs.settings import Count, NotNegative, Positive, Probability, Settings, Share
 from envs.world import Spaces
 
 ActionKind = Literal["discrete", "continuous"]
 
 
 @dataclass(frozen=True)
-class AlgorithmConfig:
+class AlgorithmConfig(Settings):
     """Hyper-parameters; each algorithm reads those that it has."""
 
-    hidden_sizes: tuple[int, ...] = (256, 256)  # units of each hidden layer
-    learning_rate: float | None = None  # None: the algorithm's own in ALGORITHMS
-    weight_decay: float = 0.0  # decoupled, per update
-    dropout: float = 0.0  # probability, in hidden layers
+    hidden_sizes: tuple[Count, ...] = (256, 256)  # units of each hidden layer
+    learning_rate: Positive | None = None  # None: the algorithm's own in ALGORITHMS
+    weight_decay: NotNegative = 0.0  # decoupled, per update
+    dropout: Probability = 0.0  # probability, in hidden layers
     layer_norm: bool = False  # after each hidden layer
-    gamma: float = 0.99  # discount per step
-    reward_scale: float | None = None  # factor on rewards; None: 1 / largest absolute reward
-    conservative_weight: float | None = None  # CQL; None: 1 with discrete actions, 5 with others
-    target_update_steps: int = 1000  # updates between target copies, discrete CQL and BCQ
-    logit_penalty: float = 0.0  # on squared logits of imitation; d3rlpy's default is 0.5
-    context_steps: int = 8  # window of the decision transformer
-    transformer_width: int = 128  # numbers per token of the decision transformer
-    num_layers: int = 2  # of the decision transformer
-    num_heads: int = 4  # of the decision transformer
-    target_return_quantile: float = 0.9  # of training returns, what the transformer is asked for
+    gamma: Share = 0.99  # discount per step
+    reward_scale: Positive | None = None  # factor on rewards; None: 1 / largest absolute reward
+    conservative_weight: NotNegative | None = None  # CQL; None: 1 for discrete actions, else 5
+    target_update_steps: Count = 1000  # updates between target copies, discrete CQL and BCQ
+    logit_penalty: NotNegative = 0.0  # on squared logits of imitation; d3rlpy's default is 0.5
+    context_steps: Count = 8  # window of the decision transformer
+    transformer_width: Count = 128  # numbers per token of the decision transformer
+    num_layers: Count = 2  # of the decision transformer
+    num_heads: Count = 4  # of the decision transformer
+    target_return_quantile: Share = 0.9  # of training returns, what the transformer is asked for
     success_only_real: bool = False  # train on successful real episodes only
     success_only_imagined: bool = False  # train on successful imagined episodes only
     bfloat16: bool = False  # hidden layers train in bfloat16: faster with AVX-512 BF16 or a GPU
 
     def __post_init__(self) -> None:
-        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
-            raise ValueError(f"Expected positive --hidden-sizes, got {self.hidden_sizes}.")
-        for name in ("learning_rate", "reward_scale"):
-            value = getattr(self, name)
-            if value is not None and not value > 0.0:
-                flag = name.replace("_", "-")
-                raise ValueError(f"Expected a positive --{flag}, got {value}.")
-        if not 0.0 <= self.gamma <= 1.0:
-            raise ValueError(f"Expected --gamma between 0 and 1, got {self.gamma}.")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"Expected --dropout in [0, 1), got {self.dropout}.")
+        super().__post_init__()
+        if not self.hidden_sizes:
+            raise ValueError("Expected at least one number as --hidden-sizes, got none.")
         if self.transformer_width % self.num_heads:
             raise ValueError(
                 f"Expected --transformer-width to be a multiple of --num-heads, "
                 f"got {self.transformer_width} and {self.num_heads}."
-            )
-        if not 0.0 <= self.target_return_quantile <= 1.0:
-            raise ValueError(
-                "Expected --target-return-quantile between 0 and 1, "
-                f"got {self.target_return_quantile}."
             )
 
 

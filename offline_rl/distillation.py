@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.babyai.states import GridShape
+from envs.settings import Count, NotNegative, Settings, Whole
 from imagination.programs import Program, program_labels
 from offline_rl.empirical import EmpiricalModel
 from offline_rl.plans import Plans, sample_plans
@@ -33,17 +34,13 @@ class LabelledGoal:
 
 
 @dataclass(frozen=True)
-class DistillationConfig:
+class DistillationConfig(Settings):
     """How much is distilled."""
 
-    num_plans: int = 10_000  # over all goals
-    longest_steps: int = 200  # plans with more actions are left out
-    balance: float = 1.0  # 0 draws every start alike, 1 every distance to the goal alike
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.num_plans < 1:
-            raise ValueError(f"Expected --num-plans of at least 1, got {self.num_plans}.")
+    num_plans: Count = 10_000  # over all goals
+    longest_steps: Count = 200  # plans with more actions are left out
+    balance: NotNegative = 1.0  # 0 draws every start alike, 1 every distance to the goal alike
+    seed: Whole = 0
 
 
 @dataclass(frozen=True)

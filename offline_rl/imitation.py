@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from envs.babyai.simulator import ACTION_NAMES, NUM_ACTIONS
 from envs.babyai.states import GridShape
+from envs.settings import Count, Positive, Settings, Whole
 from offline_rl.distillation_set import DistillationSet
 from offline_rl.goal_encoder import EncodedGoals
 from offline_rl.grid_vectors import HANDS_DIM, NUM_PLANES, carried_features, grid_planes
@@ -27,15 +28,15 @@ _NO_ACTION = -100  # padding of a batch of plans
 
 
 @dataclass(frozen=True)
-class ImitationConfig:
+class ImitationConfig(Settings):
     """Size and training of the recurrent network."""
 
-    updates: int = 2_000
-    plans: int = 16  # in a batch
-    hidden: int = 128  # units of the recurrent layer
-    channels: int = 32  # of each convolution
-    learning_rate: float = 1e-3
-    seed: int = 0
+    updates: Count = 2_000
+    plans: Count = 16  # in a batch
+    hidden: Count = 128  # units of the recurrent layer
+    channels: Count = 32  # of each convolution
+    learning_rate: Positive = 1e-3
+    seed: Whole = 0
 
 
 class ImitationNetwork(nn.Module):

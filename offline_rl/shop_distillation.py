@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.settings import Count, Settings, Share
 from envs.webshop.requirements import Requirement, words_of
 from imagination.purchases import Play, Purchase
 from imagination.shop_pages import SEARCH, view
@@ -29,19 +30,12 @@ Rewards = Callable[[str], np.ndarray]
 
 
 @dataclass(frozen=True)
-class FilterConfig:
+class FilterConfig(Settings):
     """Which plays are imitated."""
 
-    threshold: float = THRESHOLD  # of the purchase's reward
-    plays_per_goal: int = 3  # of the best ones
-    least_searches: int = 20  # that a kind of search needs before its worth is believed
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.threshold <= 1.0 or min(self.plays_per_goal, self.least_searches) < 1:
-            raise ValueError(
-                "Expected a threshold in [0, 1] and at least one play a goal and search, got "
-                f"{self.threshold}, {self.plays_per_goal}, {self.least_searches}."
-            )
+    threshold: Share = THRESHOLD  # of the purchase's reward
+    plays_per_goal: Count = 3  # of the best ones
+    least_searches: Count = 20  # that a kind of search needs before its worth is believed
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from envs.settings import Count, Settings, Share, Whole
 from envs.webshop.requirements import Requirement
 from imagination.purchases import Play, Purchase
 from imagination.requirements import ALL, product_words
@@ -28,24 +29,21 @@ Pair = tuple[str, str]  # a state in words, and an answer
 
 
 @dataclass(frozen=True)
-class PlanConfig:
+class PlanConfig(Settings):
     """How the table is made and used."""
 
-    plays_per_goal: int = 60  # that bought the right kind of product; at most
-    plans_per_goal: int = 3
-    least_count: int = 3  # times that a pair must have been seen to be used
+    plays_per_goal: Count = 60  # that bought the right kind of product; at most
+    plans_per_goal: Count = 3
+    least_count: Count = 3  # times that a pair must have been seen to be used
     discount: float = 0.99  # per step: of equally good ways the shorter one
-    threshold: float = THRESHOLD  # of the worth that a plan is expected to have
-    longest_steps: int = 15
-    seed: int = 0  # of plays, and of what follows in plans
+    threshold: Share = THRESHOLD  # of the worth that a plan is expected to have
+    longest_steps: Count = 15
+    seed: Whole = 0  # of plays, and of what follows in plans
 
     def __post_init__(self) -> None:
-        counts = (self.plays_per_goal, self.plans_per_goal, self.least_count, self.longest_steps)
-        if min(counts) < 1 or not 0.0 < self.discount < 1.0:
-            raise ValueError(
-                f"Expected counts of at least 1 and a discount in (0, 1), got {counts} and "
-                f"{self.discount}."
-            )
+        super().__post_init__()
+        if not 0.0 < self.discount < 1.0:
+            raise ValueError(f"Expected --discount in (0, 1), got {self.discount}.")
 
 
 @dataclass

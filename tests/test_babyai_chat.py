@@ -322,7 +322,7 @@ def test_passes_over_the_samples_set_the_steps_and_the_warm_up() -> None:
     assert (config.num_steps, config.warmup_steps) == (300, 3)
     assert _config(TuneSettings(loop), 4_000) == loop
     assert _config(TuneSettings(loop, epochs=0.001), 10).num_steps == 1
-    with pytest.raises(ValueError, match="--epochs >= 0"):
+    with pytest.raises(ValueError, match="--epochs of at least 0"):
         TuneSettings(epochs=-1.0)
 
 

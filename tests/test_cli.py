@@ -72,7 +72,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         ),
         (
             ["run", "toy", "--run-folder", "run", "--train.imagined-fraction", "1.5"],
-            "Expected --imagined-fraction between 0 and 1, got 1.5",
+            "Expected --imagined-fraction in [0, 1], got 1.5",
         ),
         (
             ["run", "toy", "--run-folder", "run", "--imagine.protocols", "targets"],
@@ -387,5 +387,5 @@ def test_tables_call_the_base_model_what_it_is() -> None:
 
 
 def test_a_run_without_rollouts_is_refused() -> None:
-    with pytest.raises(ValueError, match="--num-rollouts >= 1"):
+    with pytest.raises(ValueError, match="--num-rollouts of at least 1"):
         CollectSettings("toy", num_rollouts=0)

@@ -301,11 +301,11 @@ def test_more_steps_than_the_base_model_can_hold_are_refused() -> None:
 @pytest.mark.parametrize("option", ["num_slots", "num_candidates", "max_steps"])
 def test_a_count_below_one_is_refused_with_its_flag(option: str) -> None:
     flag = f"--{option.replace('_', '-')}"
-    with pytest.raises(ValueError, match=f"{flag} >= 1, got 0"):
+    with pytest.raises(ValueError, match=f"{flag} of at least 1, got 0"):
         GenerationConfig(**{option: 0})
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_a_temperature_that_is_no_temperature_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="--action-temperature >= 0"):
+    with pytest.raises(ValueError, match="--action-temperature of at least 0"):
         GenerationConfig(action_temperature=value)

@@ -131,7 +131,7 @@ def test_the_epoch_with_the_best_validation_loss_is_kept(
 def test_too_few_samples_and_wrong_settings_are_refused(pictures: np.ndarray) -> None:
     with pytest.raises(ValueError, match="Expected at least one goal, and two samples of each"):
         train_proxies(pictures, [GoalSamples(np.arange(1), np.ones(1, bool))])
-    with pytest.raises(ValueError, match="Expected sizes and epochs from 1 on"):
+    with pytest.raises(ValueError, match="--max-epochs of at least 1"):
         ProxySettings(max_epochs=0)
-    with pytest.raises(ValueError, match="Expected dropout, validation_share and least_precision"):
+    with pytest.raises(ValueError, match="--validation-share in"):
         ProxySettings(validation_share=0.0)

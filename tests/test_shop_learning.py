@@ -243,7 +243,7 @@ def test_a_judge_is_asked_about_near_purchases_and_its_nonsense_is_counted() -> 
     assert chat.usage.calls == 2  # the lamp shares no word with the goal
     assert judged.num_nonsense == 1
     np.testing.assert_array_equal(spread(judged.rows, 3), [np.nan, np.nan, 1.0])
-    with pytest.raises(ValueError, match="at least one purchase"):
+    with pytest.raises(ValueError, match="--max-purchases of at least 1"):
         ShopJudgeSettings(0)
 
 
@@ -257,9 +257,9 @@ def test_goals_after_a_judges_failure_are_not_asked_about() -> None:
 
 
 def test_doubtful_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least one play"):
+    with pytest.raises(ValueError, match="--plays-per-goal of at least 1"):
         FilterConfig(plays_per_goal=0)
-    with pytest.raises(ValueError, match="counts of at least 1"):
+    with pytest.raises(ValueError, match="--discount in"):
         PlanConfig(discount=1.0)
 
 

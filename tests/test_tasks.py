@@ -347,5 +347,5 @@ def test_weights_without_any_task_are_refused() -> None:
     zeros = dict.fromkeys(prompts.TASKS, 0.0)
     with pytest.raises(ValueError, match="sum above 0"):
         TaskWeights(**zeros)
-    with pytest.raises(ValueError, match="weights >= 0"):
+    with pytest.raises(ValueError, match="--dynamics of at least 0"):
         TaskWeights(**{**zeros, "generation": 1.0, "dynamics": -0.1})

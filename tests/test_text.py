@@ -130,7 +130,7 @@ def test_an_answer_also_ends_at_what_the_backbone_itself_ends_with() -> None:
 @pytest.mark.parametrize("options", [{"temperature": -1.0}, {"temperature": np.nan}, {"top_k": 0}])
 def test_sampling_that_makes_no_sense_is_refused_with_its_flag(options: dict[str, float]) -> None:
     flag = next(iter(options)).replace("_", "-")
-    with pytest.raises(ValueError, match=f"--{flag} >= "):
+    with pytest.raises(ValueError, match=f"--{flag} of at least "):
         Sampling(**options)
 
 

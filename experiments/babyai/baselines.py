@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envs.settings import Count, Settings, Whole
 from experiments.babyai.folders import Arm, grid_world
 from experiments.folders import goal_encoder
 from experiments.progress import progress
@@ -22,7 +23,7 @@ LOG_UPDATES = 100  # between lines of metrics
 
 
 @dataclass(frozen=True)
-class BaselineSettings:
+class BaselineSettings(Settings):
     """Which baselines, on which data."""
 
     imitation: tuple[str, ...] = ("bot-50",)  # data sets whose plans a recurrent network imitates
@@ -30,11 +31,12 @@ class BaselineSettings:
     offline_rl: tuple[str, ...] = ("bot-50",)  # data sets whose labelled play agents learn from
     algorithm: str = "cql"  # of d3rlpy, for numbered actions
     agent: AlgorithmConfig = field(default_factory=AlgorithmConfig)
-    updates: int = 5_000  # of the agents
-    labelled_steps: int = 40_000  # of play that agents see, at most
-    seed: int = 0
+    updates: Count = 5_000  # of the agents
+    labelled_steps: Count = 40_000  # of play that agents see, at most
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         find_algorithm(self.algorithm, "discrete")
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Count, Settings, Share, Whole
 from experiments.babyai.folders import data_name, order_file, transitions_folder
 from experiments.folders import data_card
 from experiments.names import require_known
@@ -21,18 +22,19 @@ _COLUMNS = ("states", "actions", "next_states")
 
 
 @dataclass(frozen=True)
-class GridCollectSettings:
+class GridCollectSettings(Settings):
     """Which grids, and how much of whose play."""
 
     sizes: tuple[str, ...] = ("room",)  # of grids, all of one shape; names of GridSize
-    num_layouts: int = 40  # grids to train on, of each size
-    num_rows: int = 120_000  # transitions of each mixture, in all sizes together
-    expert_shares: tuple[float, ...] = (0.5, 0.0)  # one data set for each share by the expert
+    num_layouts: Count = 40  # grids to train on, of each size
+    num_rows: Count = 120_000  # transitions of each mixture, in all sizes together
+    expert_shares: tuple[Share, ...] = (0.5, 0.0)  # one data set for each share by the expert
     expert: str = "bot"  # "bot", or "planner", which also goes to tiles
     locked: bool = False  # grids with a locked room
-    seed: int = 0
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         from envs.babyai.layouts import SIZES
 
         for size in self.sizes:

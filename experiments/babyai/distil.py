@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Settings, Whole
 from envs.step_count import counted_steps
 from experiments.babyai.folders import (
     Arm,
@@ -35,15 +36,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DistilSettings:
+class DistilSettings(Settings):
     """What is distilled, and how much."""
 
     arms: tuple[str, ...] = ("teduo/bot-50", "teduo/random", "cloning/bot-50", "cloning/random")
     plans: DistillationConfig = field(default_factory=DistillationConfig)  # of each arm
     labels: LabelSettings = field(default_factory=LabelSettings)
-    seed: int = 0
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.arms or len(set(self.arms)) < len(self.arms):
             raise ValueError(f"Expected different --arms, at least one, got {self.arms}.")
         for arm in self.arms:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Count, NotNegative, Settings, Whole
 from experiments.babyai.baselines import BaselineSettings, taught
 from experiments.babyai.contestants import GridContestant, Playing, agents, references
 from experiments.babyai.folders import (
@@ -36,31 +37,24 @@ SPLITS = ("train", "wording", "combination", "both", "kind")
 
 
 @dataclass(frozen=True)
-class GridEvaluateSettings:
+class GridEvaluateSettings(Settings):
     """On how much, and in which variants, agents are evaluated."""
 
-    task_seed: int = 1_000_003  # of goals and starts; the same for all agents and training seeds
-    episodes: int = 200  # tasks per cell
-    num_new_layouts: int = 20  # grids that no training uses
+    task_seed: Whole = 1_000_003  # of goals and starts; the same for all agents and training seeds
+    episodes: Count = 200  # tasks per cell
+    num_new_layouts: Count = 20  # grids that no training uses
     splits: tuple[str, ...] = SPLITS  # goals; each on training and on new grids
     transfer: tuple[str, ...] = ()  # other sizes of grids to test on; names of GridSize
     variants: bool = True  # rows without mask, without loop-break, and without both
-    temperature: float = 0.0  # of language models' actions; 0.7 in the paper
-    in_context: int = 0  # episodes per cell of a chat model with examples; 0 leaves the row out
+    temperature: NotNegative = 0.0  # of language models' actions; 0.7 in the paper
+    in_context: Whole = 0  # episodes per cell of a chat model with examples; 0 leaves the row out
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or self.num_new_layouts < 1:
-            raise ValueError(
-                f"Expected --episodes and --num-new-layouts >= 1, got {self.episodes}, "
-                f"{self.num_new_layouts}."
-            )
-        if self.temperature < 0.0 or self.in_context < 0:
-            raise ValueError(
-                f"Expected --temperature and --in-context >= 0, got {self.temperature}, "
-                f"{self.in_context}."
-            )
+        super().__post_init__()
         from envs.babyai.layouts import SIZES
 
+        if not self.splits:
+            raise ValueError(f"Expected --splits among {', '.join(SPLITS)}, got none.")
         for split in self.splits:
             require_known("split", split, SPLITS)
         for size in self.transfer:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from envs.settings import NotNegative, Settings, Whole
 from experiments.babyai.audit import audit_stage
 from experiments.babyai.baselines import BaselineSettings, baselines_stage
 from experiments.babyai.collect import GridCollectSettings, collect_stage
@@ -18,7 +19,7 @@ from experiments.tracking import Run
 
 
 @dataclass(frozen=True)
-class GridPreset:
+class GridPreset(Settings):
     """Settings of every stage; a seed of the pipeline replaces the seed of each."""
 
     collect: GridCollectSettings = field(default_factory=GridCollectSettings)
@@ -27,10 +28,11 @@ class GridPreset:
     tune: TuneSettings = field(default_factory=TuneSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
     evaluate: GridEvaluateSettings = field(default_factory=GridEvaluateSettings)
-    seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone
-    free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
+    seeds: tuple[Whole, ...] = (0,)  # runs that the table pools; each may run alone
+    free_gigabytes: NotNegative = 1.0  # disk that a seed needs; asked for before anything starts
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_different_seeds(self.seeds)
         collected = [data_name(share) for share in self.collect.expert_shares]
         for arm in self.arms:

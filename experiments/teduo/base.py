@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envs.settings import Settings, Share, Whole
 from experiments.chats import ChatSettings, check_chat, open_chat
 from experiments.folders import BASE_MODEL
 from experiments.ground import (
@@ -20,24 +21,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReadSettings:
+class ReadSettings(Settings):
     """Which model reads goals, and which goals."""
 
     base: BaseModelSettings = field(default_factory=BaseModelSettings)
     half_base: bool = False  # the base model's own weights in bfloat16, for adapters alone
     chat: ChatSettings = field(default_factory=ChatSettings)  # who reads and judges
-    num_goals: int = 0  # training goals, as many of each kind as there are; 0 takes all
-    least_probability: float = 0.5  # of an answer; below it the goal counts as not understood
-    seed: int = 0
+    num_goals: Whole = 0  # training goals, as many of each kind as there are; 0 takes all
+    least_probability: Share = 0.5  # of an answer; below it the goal counts as not understood
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.half_base and not self.base.lora_rank:
             raise ValueError(
                 "Expected adapters on a base model in bfloat16, whose own weights are too coarse "
                 "to train. Set --read.base.lora-rank, or leave --read.half-base out."
             )
-        if self.num_goals < 0:
-            raise ValueError(f"Expected --read.num-goals >= 0, got {self.num_goals}.")
 
 
 def check_models(settings: ReadSettings, *, judged: bool, otherwise: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Count, Settings, Whole
 from experiments.folders import whole_json
 from experiments.results import write_text
 from experiments.stage import Stage, complete
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AuditSettings:
+class AuditSettings(Settings):
     """How much is judged twice."""
 
-    num_goals: int = 200
-    purchases_per_goal: int = 100
-    seed: int = 0  # of the draw
+    num_goals: Count = 200
+    purchases_per_goal: Count = 100
+    seed: Whole = 0  # of the draw
 
 
 def audit_stage(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Count, Settings, Whole
 from experiments.folders import data_card, whole_json
 from experiments.origin import say
 from experiments.progress import progress
@@ -22,23 +23,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ShopCollectSettings:
+class ShopCollectSettings(Settings):
     """Which shop, and how much is watched in it."""
 
     catalogue: str = ""  # folder of the original's files; "" generates products
-    num_products: int = 5_000  # of the generated catalogue
-    shop_seed: int = 0  # of products, prices and goals; the same for all training seeds
-    num_goals: int = 1_500  # training instructions: what plays are after, and the list to learn
-    num_plays: int = 5_000
-    horizon_steps: int = 200  # a play is cut after this many
-    seed: int = 0  # of the plays
-
-    def __post_init__(self) -> None:
-        if min(self.num_products, self.num_goals, self.num_plays, self.horizon_steps) < 1:
-            raise ValueError(
-                "Expected at least one product, goal, play and step, got "
-                f"{self.num_products}, {self.num_goals}, {self.num_plays}, {self.horizon_steps}."
-            )
+    num_products: Count = 5_000  # of the generated catalogue
+    shop_seed: Whole = 0  # of products, prices and goals; the same for all training seeds
+    num_goals: Count = 1_500  # training instructions: what plays are after, and the list to learn
+    num_plays: Count = 5_000
+    horizon_steps: Count = 200  # a play is cut after this many
+    seed: Whole = 0  # of the plays
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Count, Settings, Whole
 from experiments.folders import EVALUATION, OUTCOMES, REFERENCES, TASKS, WATCHED
 from experiments.outcome_galleries import first_of_each_outcome
 from experiments.progress import progress
@@ -36,20 +37,13 @@ LEVELS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class ShopEvaluateSettings:
+class ShopEvaluateSettings(Settings):
     """On how much, and in which variants, shoppers are evaluated."""
 
-    task_seed: int = 1_000_003  # of the shoppers' draws; the same for all training seeds
-    episodes: int = 200  # goals of each level
-    horizon_steps: int = 15
+    task_seed: Whole = 1_000_003  # of the shoppers' draws; the same for all training seeds
+    episodes: Count = 200  # goals of each level
+    horizon_steps: Count = 15
     variants: bool = True  # a row without the mask
-
-    def __post_init__(self) -> None:
-        if self.episodes < 1 or self.horizon_steps < 1:
-            raise ValueError(
-                f"Expected --episodes and --horizon-steps >= 1, got {self.episodes}, "
-                f"{self.horizon_steps}."
-            )
 
 
 def evaluate_stage(

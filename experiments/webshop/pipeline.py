@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from envs.settings import NotNegative, Settings, Whole
 from experiments.names import require_different_seeds
 from experiments.teduo.base import ReadSettings, check_models
 from experiments.teduo.tune import TuneSettings, tune_stage
@@ -18,7 +19,7 @@ from experiments.webshop.select import SelectSettings, select_stage
 
 
 @dataclass(frozen=True)
-class ShopPreset:
+class ShopPreset(Settings):
     """Settings of every stage; a seed of the pipeline replaces the seed of each."""
 
     collect: ShopCollectSettings = field(default_factory=ShopCollectSettings)
@@ -29,10 +30,11 @@ class ShopPreset:
     methods: tuple[str, ...] = ("teduo", "teduo-filtered")  # "teduo", "teduo-filtered", "teduo-raw"
     tune: TuneSettings = field(default_factory=TuneSettings)
     evaluate: ShopEvaluateSettings = field(default_factory=ShopEvaluateSettings)
-    seeds: tuple[int, ...] = (0,)  # runs that the table pools; each may run alone
-    free_gigabytes: float = 1.0  # disk that a seed needs; asked for before anything starts
+    seeds: tuple[Whole, ...] = (0,)  # runs that the table pools; each may run alone
+    free_gigabytes: NotNegative = 1.0  # disk that a seed needs; asked for before anything starts
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_different_seeds(self.seeds)
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ValueError(f"Expected different --methods, at least one, got {self.methods}.")

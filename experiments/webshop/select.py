@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.settings import Settings, Whole
 from envs.step_count import counted_steps
 from experiments.folders import whole_json
 from experiments.progress import progress
@@ -33,12 +34,12 @@ _KIND = "kept plays"
 
 
 @dataclass(frozen=True)
-class SelectSettings:
+class SelectSettings(Settings):
     """Which plays are kept, and how plans are made of all of them."""
 
     filter: FilterConfig = field(default_factory=FilterConfig)
     plans: PlanConfig = field(default_factory=PlanConfig)  # its seed is the stage's own
-    seed: int = 0  # of plans
+    seed: Whole = 0  # of plans
 
 
 def select_stage(
