@@ -50,12 +50,17 @@ class ImagineSettings:
     rollouts: ImagineConfig = field(default_factory=ImagineConfig)
     bucket: str = ""  # URL that fsspec knows, where machines share shards; else the run folder
     lease_seconds: float = LEASE_SECONDS  # without a sign of life, after which a shard is redone
+    ray_workers: int = 0  # actors of Ray Data that do the shards; 0: this process does them
+    ray_gpus: float = 0.0  # share of a GPU that each of them takes
 
     def __post_init__(self) -> None:
         for protocol in self.protocols:
             require_known("protocol", protocol, PROTOCOLS)
-        if self.lease_seconds <= 0:
-            raise ValueError(f"Expected --lease-seconds above 0, got {self.lease_seconds}.")
+        if self.lease_seconds <= 0 or self.ray_workers < 0 or self.ray_gpus < 0:
+            raise ValueError(
+                "Expected --lease-seconds > 0, --ray-workers and --ray-gpus >= 0; got "
+                f"{self.lease_seconds}, {self.ray_workers}, {self.ray_gpus}."
+            )
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,10 @@ def shard_folder(settings: ImagineSettings, protocol: str) -> str:
 def _imagine(run: Run, settings: ImagineSettings, config: ImagineConfig, command: str) -> None:
     from imagination.shards import imagine
 
+    if settings.ray_workers:
+        from experiments.ray_workers import imagine_with_ray
+
+        imagine_with_ray(run.folder, settings, config, command)
     imagination, card, divided = prepared(run.folder, config, command)
     name = f"imagine-{config.protocol}"
     if divided["unknown_subgoals"]:
