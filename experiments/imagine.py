@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from envs.settings import Positive, Settings, Whole
+from envs.settings import NotNegative, Positive, Settings, Whole
 from experiments.folders import (
     GROUNDED,
     data_card,
@@ -51,6 +51,8 @@ class ImagineSettings(Settings):
     rollouts: ImagineConfig = field(default_factory=ImagineConfig)
     bucket: str = ""  # URL that fsspec knows, where machines share shards; else the run folder
     lease_seconds: Positive = LEASE_SECONDS  # without a sign of life, after which a shard is redone
+    ray_workers: Whole = 0  # actors of Ray Data that do the shards; 0: this process does them
+    ray_gpus: NotNegative = 0.0  # share of a GPU that each of them takes
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,6 +129,10 @@ def shard_folder(settings: ImagineSettings, protocol: str) -> str:
 def _imagine(run: Run, settings: ImagineSettings, config: ImagineConfig, command: str) -> None:
     from imagination.shards import imagine
 
+    if settings.ray_workers:
+        from experiments.ray_workers import imagine_with_ray
+
+        imagine_with_ray(run.folder, settings, config, command)
     imagination, card, divided = prepared(run.folder, config, command)
     name = f"imagine-{config.protocol}"
     if divided["unknown_subgoals"]:

@@ -1,8 +1,8 @@
 """`kalm trial`: one trial of a sweep, which trains and evaluates on the data of a finished run.
 
 A trial has a folder of its own, named after its settings, in which the stages before training are
-links to the run's. So any number of trials run side by side, started by a wandb sweep or a job
-scheduler, and a trial that was stopped goes on when it is asked for again.
+links to the run's. So any number of trials run side by side, started by Ray Tune, a wandb sweep or
+a job scheduler, and a trial that was stopped goes on when it is asked for again.
 """
 
 import hashlib
