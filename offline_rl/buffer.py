@@ -115,7 +115,6 @@ class MixingBuffer:
         self.reward_scale = reward_scale
         self._seed = seed
         self._normalizer = normalizer
-        self._goal_vectors = normalizer.goals(goals.vectors)
         given = {"real": real, "imagined": imagined}
         filtered = {"real": success_only_real, "imagined": success_only_imagined}
         self._sources: dict[str, _Source] = {}
@@ -134,6 +133,9 @@ class MixingBuffer:
                     f"Expected successful {name} episodes, got none among {len(episodes)}. "
                     f"Drop --success-only-{name}."
                 )
+        # Room for an observation before each goal vector: gathering makes a whole input, in one go.
+        self._dim = next(iter(self._sources.values())).episodes.observations.shape[-1]
+        self._table = np.pad(normalizer.goals(goals.vectors), ((0, 0), (self._dim, 0)))
 
     @property
     def num_transitions(self) -> dict[str, int]:
@@ -213,10 +215,8 @@ class MixingBuffer:
         )
 
     def _inputs(self, observations: np.ndarray, goals: np.ndarray) -> np.ndarray:
-        dim = observations.shape[-1]
-        inputs = np.empty((*goals.shape, dim + self._goal_vectors.shape[1]), np.float32)
-        inputs[..., :dim] = self._normalizer.observations(observations)
-        inputs[..., dim:] = self._goal_vectors[goals]
+        inputs = self._table.take(goals, axis=0)
+        inputs[..., : self._dim] = self._normalizer.observations(observations)
         return inputs
 
     def _scaled(self, rewards: np.ndarray) -> np.ndarray:
