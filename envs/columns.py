@@ -74,11 +74,16 @@ class Layout:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Mapping[str, object]]) -> "Layout":
-        """The layout that `to_json` gave."""
+        """The layout that `to_json` gave.
+
+        Raises:
+            TypeError: a shape is no list.
+        """
         columns = {}
         for name in _ARRAYS:
             shape = values[name]["shape"]
-            assert isinstance(shape, list)
+            if not isinstance(shape, list):
+                raise TypeError(f"Expected a list as the shape of {name}, got {shape!r}.")
             columns[name] = Column(str(values[name]["dtype"]), tuple(shape))
         return cls(**columns)
 

@@ -154,7 +154,7 @@ class TextModelGoals(Generic[P]):
         model: TextModel,
         language: Language[P],
         *,
-        least_probability: float = 0.5,
+        least_probability: float = 0.9,
         whole_words: bool = True,
     ) -> None:
         """Args:

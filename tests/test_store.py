@@ -1,5 +1,6 @@
 """The episode store: what goes in comes out, whole or not at all, and every flipped bit is seen."""
 
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from samples import equal_episodes, make_episode
 from envs.card import package_versions
 from envs.episode import Episode
 from envs.files import partial_folder, publish
+from envs.manifest import MANIFEST, MARKER, marker_text
 from envs.store import (
     ROWS_PER_GROUP,
     Card,
@@ -237,6 +239,18 @@ def test_a_cut_or_missing_file_is_named_with_the_next_step(store: Path, name: st
     path.unlink()
     with pytest.raises(StoreError, match=rf"{path.name} is missing\. Restore it"):
         EpisodeStore(store)
+
+
+@pytest.mark.parametrize("shape", [None, 10, {"0": 10}])
+def test_a_manifest_of_another_form_is_named_though_its_marker_fits(
+    store: Path, shape: object
+) -> None:
+    values = json.loads((store / MANIFEST).read_text("utf-8"))
+    values["layout"]["observations"]["shape"] = shape
+    (store / MANIFEST).write_text(json.dumps(values), "utf-8")
+    (store / MARKER).write_text(marker_text(store), "utf-8")
+    with pytest.raises(StoreError, match="does not have the form that it should"):
+        verify_store(store)
 
 
 def test_the_pages_of_a_shard_carry_checksums_of_their_own(store: Path) -> None:

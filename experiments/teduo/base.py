@@ -28,7 +28,7 @@ class ReadSettings(Settings):
     half_base: bool = False  # the base model's own weights in bfloat16, for adapters alone
     chat: ChatSettings = field(default_factory=ChatSettings)  # who reads and judges
     num_goals: Whole = 0  # training goals, as many of each kind as there are; 0 takes all
-    least_probability: Share = 0.5  # of an answer; below it the goal counts as not understood
+    least_probability: Share = 0.9  # of an answer; below it the goal counts as not understood
     seed: Whole = 0
 
     def __post_init__(self) -> None:
