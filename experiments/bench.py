@@ -61,13 +61,17 @@ def main(arguments: Sequence[str]) -> int:
         return _draw(command.table, command.readme)
     if command.readme is not None:
         raise ValueError("Expected --table with --readme: name the files to draw.")
+    unfinished = command.json and command.json.with_suffix(".unfinished.json")
     report, whole = run_stages(
         command.stages or tuple(STAGES),
         "quick" if command.quick else "full",
         command_line("bench", arguments),
+        unfinished=unfinished,
     )
     if command.json is not None:
         save_report(report, command.json)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
         if report.curves:
             from experiments.bench_growth import save_figure
 
@@ -77,12 +81,19 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run_stages(
-    stages: Sequence[str], size: str, command: str, *, show: bool = True
+    stages: Sequence[str],
+    size: str,
+    command: str,
+    *,
+    show: bool = True,
+    unfinished: Path | None = None,
 ) -> tuple[BenchReport, bool]:
     """The report of `stages`, and whether all ways of all rows did equal work.
 
     Args:
         size: a key of the stages' SIZES.
+        unfinished: written after each stage; the same command on the same machine and commit goes
+            on from it.
     """
     average, others = load_average(), OtherLoad()
     if average is not None and average > IDLE_CORES:
@@ -90,29 +101,49 @@ def run_stages(
             f"WARNING: the machine is not idle (load {average:.1f} before the start). Speeds are "
             f"too low; ratios, measured in turn, suffer less. Stop what else runs, then repeat."
         )
-    report = BenchReport(command, commit(), size, machine(), {}, False, versions())
-    whole = True
+    new = BenchReport(command, commit(), size, machine(), {}, True, versions())
+    report = _earlier(unfinished, new) or new
+    idle, whole = report.idle and (average or 0.0) <= IDLE_CORES, True
     for stage in stages:
+        if stage in report.seconds_per_stage:
+            say(f"{stage}: measured before, kept")
+            continue
         began = time.monotonic()
         rows, curves, equal = _run_stage(stage, size)
         whole &= equal
         seconds = time.monotonic() - began
+        busy = others.cores()
         report = replace(
             report,
+            load={"average_before": average, "other_cores": busy},
+            idle=idle and (busy or 0.0) <= IDLE_CORES,
             rows=(*report.rows, *rows),
             curves=(*report.curves, *curves),
             seconds_per_stage={**report.seconds_per_stage, stage: round(seconds, 1)},
         )
+        if unfinished is not None and whole:
+            save_report(report, unfinished)
         say(f"{stage}: measured in {clock(seconds)}")
         if show:
             print_tables([terminal_table(rows, f"{stage}, {size}")])
             for note in notes(rows):
                 print(f"  {note}")
-    busy = others.cores()
-    idle = (average or 0.0) <= IDLE_CORES and (busy or 0.0) <= IDLE_CORES
-    if not idle:
-        say(f"WARNING: other processes kept {busy or 0.0:.1f} cores busy meanwhile.")
-    return replace(report, load={"average_before": average, "other_cores": busy}, idle=idle), whole
+    if not report.idle:
+        busy = report.load["other_cores"] or 0.0
+        say(f"WARNING: other processes kept {busy:.1f} cores busy meanwhile.")
+    return report, whole
+
+
+def _earlier(path: Path | None, new: BenchReport) -> BenchReport | None:
+    """What the same command measured before it was stopped, if that is comparable."""
+    if path is None or not path.exists():
+        return None
+    try:
+        found = load_report(path)
+    except ValueError:
+        return None
+    same = ("command", "commit", "size", "machine", "versions")
+    return found if all(getattr(found, name) == getattr(new, name) for name in same) else None
 
 
 def _run_stage(stage: str, size: str) -> tuple[list[BenchRow], list[Curve], bool]:

@@ -290,6 +290,35 @@ def test_unequal_work_fails_the_command_but_not_the_other_stages(
     assert [row.ours for row in load_report(figures).rows] == [1.0, 2.0]
 
 
+def test_a_bench_that_was_stopped_goes_on_with_the_stage_that_it_broke_off_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured: list[float] = []
+
+    def stage(value: float) -> Callable[[object], Iterator[BenchRow]]:
+        def rows(size: object) -> Iterator[BenchRow]:
+            measured.append(value)
+            if len(measured) == 2:
+                raise KeyboardInterrupt
+            yield row_of(PLAN, {OURS: [value]})
+
+        return rows
+
+    for name, value in (("startup", 1.0), ("store", 2.0)):
+        monkeypatch.setattr(importlib.import_module(bench.STAGES[name]), "rows", stage(value))
+    figures = tmp_path / "bench.json"
+    command = ["startup", "store", "--quick", "--json", str(figures)]
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(command)
+    assert not figures.exists()
+    assert bench.main(command) == 0
+    assert measured == [1.0, 2.0, 2.0]
+    assert [row.ours for row in load_report(figures).rows] == [1.0, 2.0]
+    assert list(tmp_path.iterdir()) == [figures]
+    assert bench.main(command) == 0  # a finished bench is measured anew
+    assert len(measured) == 5
+
+
 def test_an_unknown_stage_is_answered_with_the_nearest_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
