@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 
 from envs.files import StoreError, well_formed
+from envs.manifest import MANIFEST, MARKER
 from experiments.folders import whole_json
 from experiments.published import PUBLISHED, published_problems
 from experiments.results import load_results
@@ -24,7 +25,8 @@ from experiments.stage_records import (
 from experiments.tracking import CONFIG_FILE, SECONDS_FILE, read_commands, read_metrics
 
 MARKERS = {
-    "manifest.json": "store",
+    MANIFEST: "store",
+    MARKER: "store",  # also one whose manifest is gone
     "hashes.json": "model",
     "tensors.safetensors": "agent",
     "outcomes.parquet": "evaluation",

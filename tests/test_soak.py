@@ -77,6 +77,15 @@ def test_a_whole_run_verifies_and_a_foreign_file_does_not(finished: Path) -> Non
     assert any("extra.parquet is not part of the run" in problem for problem in problems(finished))
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_store_without_its_manifest_is_named(finished: Path, linked: bool) -> None:
+    manifest = finished / "data/ceiling/manifest.json"
+    manifest.unlink()
+    if linked:
+        manifest.symlink_to(manifest)
+    assert any(f"{manifest} is missing" in problem for problem in problems(finished))
+
+
 def test_a_half_written_checkpoint_or_shard_is_skipped_and_named(baseline: Baseline) -> None:
     assert damage_newest(baseline, "half-written").held == 2
 
