@@ -4,6 +4,7 @@ In a run folder the records of the stages are checked too, and through them ever
 published: also those that carry no hash of their own, such as tasks, outcomes and measures.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def parts(path: Path) -> list[Path]:
 def run_problems(folder: Path) -> list[str]:
     """Problems of a run folder: its records, what they name, and what none of them names."""
     problems = [problem for name in all_stages(folder) for problem in record_problems(folder, name)]
-    if (folder / PUBLISHED).exists():
+    if os.path.lexists(folder / PUBLISHED):  # also a dead link
         problems += published_problems(folder)
     problems += _unreadable(folder)
     if problems:

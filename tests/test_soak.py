@@ -86,6 +86,11 @@ def test_a_store_without_its_manifest_is_named(finished: Path, linked: bool) -> 
     assert any(f"{manifest} is missing" in problem for problem in problems(finished))
 
 
+def test_a_dead_link_in_place_of_what_tells_of_published_tables_is_named(finished: Path) -> None:
+    (finished / "published.json").symlink_to("nowhere")
+    assert any("published.json" in problem for problem in problems(finished))
+
+
 def test_a_half_written_checkpoint_or_shard_is_skipped_and_named(baseline: Baseline) -> None:
     assert damage_newest(baseline, "half-written").held == 2
 
