@@ -35,7 +35,7 @@ test: setup
 
 check: test
 
-# Kills, flipped bits, full disks and the like at their full counts: ten minutes on two cores.
+# Kills, flipped bits, full disks and the like at their full counts: a quarter of an hour on two cores.
 soak: setup
 	$(BIN)/python -m experiments.soak
 
