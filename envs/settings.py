@@ -39,6 +39,7 @@ Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 Probability = Annotated[float, Range(0, 1, below=True)]  # of dropout and the like: never all
+Part = Annotated[float, Range(0, 1, above=True, below=True)]  # neither nothing nor all
 
 
 class Settings:

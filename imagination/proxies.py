@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from envs.settings import Count, Positive, Probability, Settings, Share
+from envs.settings import Count, Part, Positive, Probability, Settings, Share
 
 NEVER = math.inf  # a threshold that labels nothing
 _CHUNK = 512  # transitions labelled at once
@@ -37,13 +37,8 @@ class ProxySettings(Settings):
     max_epochs: Count = 3000
     patience_epochs: Count = 300  # stop when no goal's validation loss fell for so long
     batch_size: Count = 64  # samples of each goal in an update
-    validation_share: float = 0.1  # of the samples
+    validation_share: Part = 0.1  # of the samples
     least_precision: Share = 0.95  # on the validation split
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 < self.validation_share < 1.0:
-            raise ValueError(f"Expected --validation-share in (0, 1), got {self.validation_share}.")
 
 
 @dataclass(frozen=True)

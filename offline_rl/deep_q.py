@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from envs.settings import Count, Positive, Probability, Settings
 from offline_rl.empirical import EmpiricalModel
 from offline_rl.tabular import Solution, checked_labels, steps_taken
 
@@ -21,26 +22,16 @@ _CHUNK = 4096  # rows evaluated at once
 
 
 @dataclass(frozen=True)
-class DeepQSettings:
+class DeepQSettings(Settings):
     """Only the discount is the paper's, which gives no others for this solver."""
 
-    hidden_sizes: tuple[int, ...] = (128, 128)  # units of each layer
-    learning_rate: float = 1e-3  # of Adam
-    discount: float = 0.7  # gamma, per step
-    batch_size: int = 256  # rows in an update
-    updates: int = 5000
-    target_interval: int = 200  # updates until the target network is copied anew
+    hidden_sizes: tuple[Count, ...] = (128, 128)  # units of each layer
+    learning_rate: Positive = 1e-3  # of Adam
+    discount: Probability = 0.7  # gamma, per step
+    batch_size: Count = 256  # rows in an update
+    updates: Count = 5000
+    target_interval: Count = 200  # updates until the target network is copied anew
     only_seen_actions: bool = True  # False: next values over all actions
-
-    def __post_init__(self) -> None:
-        counts = (*self.hidden_sizes, self.batch_size, self.updates, self.target_interval)
-        if min(counts) < 1:
-            raise ValueError(f"Expected sizes, updates and intervals from 1 on, got {counts}.")
-        if self.learning_rate <= 0.0 or not 0.0 <= self.discount < 1.0:
-            raise ValueError(
-                f"Expected a learning_rate above 0 and a discount in [0, 1), got "
-                f"{self.learning_rate} and {self.discount}."
-            )
 
 
 class DeepQ:

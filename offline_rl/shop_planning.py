@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from envs.settings import Count, Settings, Share, Whole
+from envs.settings import Count, Part, Settings, Share, Whole
 from envs.webshop.requirements import Requirement
 from imagination.purchases import Play, Purchase
 from imagination.requirements import ALL, product_words
@@ -35,15 +35,10 @@ class PlanConfig(Settings):
     plays_per_goal: Count = 60  # that bought the right kind of product; at most
     plans_per_goal: Count = 3
     least_count: Count = 3  # times that a pair must have been seen to be used
-    discount: float = 0.99  # per step: of equally good ways the shorter one
+    discount: Part = 0.99  # per step: of equally good ways the shorter one
     threshold: Share = THRESHOLD  # of the worth that a plan is expected to have
     longest_steps: Count = 15
     seed: Whole = 0  # of plays, and of what follows in plans
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 < self.discount < 1.0:
-            raise ValueError(f"Expected --discount in (0, 1), got {self.discount}.")
 
 
 @dataclass

@@ -111,7 +111,7 @@ def test_the_share_of_expert_rows_is_exact() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"Expected an expert_share in 0\.\.1, got 25"):
+    with pytest.raises(ValueError, match=r"--expert-share in \[0, 1\], got 25"):
         CollectionConfig("room", (0,), 10, 25)
     with pytest.raises(ValueError, match="Unknown expert `bots`"):
         CollectionConfig("room", (0,), 10, expert="bots")

@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_refused() -> None:
         learn_deep_q(model, into(model, 4), one_hot(model)[1:], 0)
     with pytest.raises(ValueError, match="Expected labels"):
         learn_deep_q(model, into(model, 4)[1:], one_hot(model), 0)
-    with pytest.raises(ValueError, match="from 1 on"):
+    with pytest.raises(ValueError, match="--updates of at least 1"):
         DeepQSettings(updates=0)
-    with pytest.raises(ValueError, match="discount"):
+    with pytest.raises(ValueError, match="--discount in"):
         DeepQSettings(discount=1.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from envs.settings import Count, NotNegative, Positive, Probability, Settings, Share, Whole
+from envs.settings import Count, NotNegative, Part, Positive, Probability, Settings, Share, Whole
 from experiments.pipeline import ALL_PRESETS
 
 
@@ -22,6 +22,7 @@ class Numbers(Settings):
     not_negative: NotNegative = 0.0
     share: Share = 1.0
     probability: Probability = 0.0
+    part: Part = 0.5
     sizes: tuple[Count, ...] = (1, 2)
     optional: Positive | None = None
 
@@ -44,8 +45,8 @@ def with_value(settings: Any, path: tuple[str, ...], value: object) -> Any:
 
 
 def test_numbers_at_the_ends_of_their_ranges_are_allowed() -> None:
-    Numbers()
-    Numbers(share=0.0, sizes=(), optional=1e-9)
+    numbers = Numbers(count=1, whole=0, share=1.0, probability=0.0, sizes=(), optional=1e-9)
+    assert dataclasses.astuple(numbers) == (1, 0, 0.5, 0.0, 1.0, 0.0, 0.5, (), 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,7 @@ def test_numbers_at_the_ends_of_their_ranges_are_allowed() -> None:
         ("not_negative", math.nan, "--not-negative of at least 0, got nan"),
         ("share", 1.5, r"--share in \[0, 1\], got 1.5"),
         ("probability", 1.0, r"--probability in \[0, 1\), got 1.0"),
+        ("part", 0.0, r"--part in \(0, 1\), got 0.0"),
         ("sizes", (3, 0), "--sizes of at least 1, got 0"),
         ("optional", -1.0, "--optional above 0, got -1.0"),
     ],

@@ -16,6 +16,7 @@ from envs.babyai.layouts import SIZES, Layout, make_layout
 from envs.babyai.planner import plan
 from envs.babyai.simulator import NUM_ACTIONS, step
 from envs.babyai.splits import SplitDesign
+from envs.settings import Count, Settings, Share, Whole
 from envs.transitions import Transitions
 
 EXPERTS = ("bot", "planner")
@@ -26,27 +27,24 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class CollectionConfig:
+class CollectionConfig(Settings):
     """What to collect, and by whom."""
 
     size: str  # key in SIZES
     layout_seeds: tuple[int, ...]
-    count: int  # rows
-    expert_share: float = 0.25  # of the rows; the others are uniformly random
+    count: Count  # rows
+    expert_share: Share = 0.25  # of the rows; the others are uniformly random
     expert: str = "bot"  # of EXPERTS; the planner also goes to tiles
     locked: bool = False  # grids with a locked room
     design: SplitDesign | None = None  # experts pursue its training goals only; None: any goal
-    seed: int = 0
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.size not in SIZES:
             raise ValueError(f"Unknown grid size `{self.size}`. Choose one of {', '.join(SIZES)}.")
         if not self.layout_seeds:
             raise ValueError("Expected at least one layout seed, got none. Add to layout_seeds.")
-        if self.count < 1:
-            raise ValueError(f"Expected a count of at least one row, got {self.count}.")
-        if not 0 <= self.expert_share <= 1:
-            raise ValueError(f"Expected an expert_share in 0..1, got {self.expert_share}.")
         if self.expert not in EXPERTS:
             raise ValueError(f"Unknown expert `{self.expert}`. Choose one of {', '.join(EXPERTS)}.")
 

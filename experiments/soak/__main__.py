@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tyro
 
+from envs.settings import Count, Settings, Whole
 from experiments.names import require_known
 from experiments.origin import commit, say
 from experiments.results import write_text
@@ -23,23 +24,22 @@ RESULTS = Path("experiments/results/soak.json")
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Settings):
     """Does every check of trust and writes what was found."""
 
     rows: tyro.conf.Positional[tuple[str, ...]] = ()  # names of checks; all by default
-    jobs: int = 2  # rows that are done at the same time
+    jobs: Count = 2  # rows that are done at the same time
     quick: bool = False  # small counts, for trying out; never published
     again: bool = False  # also checks that held before
     folder: Path = Path("runs/soak")  # for the runs that are killed and damaged
     results: Path = RESULTS  # written once every check was done at its full count
     readme: Path | None = None  # only put the table of --results into this page
-    seed: int = 0  # of moments, bits and goals
+    seed: Whole = 0  # of moments, bits and goals
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in self.rows:
             require_known("check", name, CHECKS)
-        if self.jobs < 1:
-            raise ValueError(f"Expected --jobs >= 1, got {self.jobs}.")
 
 
 def main() -> int:

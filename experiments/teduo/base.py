@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envs.settings import Settings, Share, Whole
+from envs.settings import Probability, Settings, Whole
 from experiments.chats import ChatSettings, check_chat, open_chat
 from experiments.folders import BASE_MODEL
 from experiments.ground import (
@@ -28,7 +28,7 @@ class ReadSettings(Settings):
     half_base: bool = False  # the base model's own weights in bfloat16, for adapters alone
     chat: ChatSettings = field(default_factory=ChatSettings)  # who reads and judges
     num_goals: Whole = 0  # training goals, as many of each kind as there are; 0 takes all
-    least_probability: Share = 0.9  # of an answer; below it the goal counts as not understood
+    least_probability: Probability = 0.9  # of an answer; below it the goal counts as not understood
     seed: Whole = 0
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from envs.settings import NotNegative, Settings, Share
+from envs.settings import NotNegative, Part, Settings, Share
 from experiments.progress import progress
 from experiments.stage import Stage, complete
 from experiments.stage_metrics import StageMetrics
@@ -19,16 +19,9 @@ class TuneSettings(Settings):
     """How each arm's model is fine-tuned."""
 
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
-    validation_share: float = (
-        0.02  # of the plans, held out; the model that does best on them is kept
-    )
+    validation_share: Part = 0.02  # of the plans; the model that does best on them is kept
     epochs: NotNegative = 0.0  # passes over the samples; above 0 they set the number of steps
     warmup_share: Share = 0.01  # of these steps
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 < self.validation_share < 1.0:
-            raise ValueError(f"Expected --validation-share in (0, 1), got {self.validation_share}.")
 
 
 def tune_stage(
