@@ -116,7 +116,7 @@ def _model_row(size: Size) -> BenchRow:
     from experiments.bench_models import grounded
     from kalm.policy import LanguageModelPolicy
 
-    model = grounded(size.hidden, size.layers, "entity", rollouts(64)).eval()
+    model = grounded(size.hidden, size.layers, rollouts(64)).eval()
     tasks = _tasks(size.model_episodes)
     slots = min(size.slots, len(tasks))
 

@@ -237,7 +237,7 @@ def _agreement(device: str) -> BenchRow:
     from kalm.reference import imagine_plainly
 
     steps, count, starts = 4, 8, rollouts(8)
-    plain = grounded(64, 2, "entity", starts).eval()
+    plain = grounded(64, 2, starts).eval()
     here = deepcopy(plain).to(device)
     config = GenerationConfig(num_slots=count, max_steps=steps)
     director = Lengths([steps] * count)

@@ -34,7 +34,7 @@ from experiments.bench_rollouts import rollouts, world
 from kalm.batches import Batches
 from kalm.finetune import FinetuneConfig, finetune
 from kalm.layout import Layout, Packed, join
-from kalm.model import GroundedModel
+from kalm.model import GroundedModel, GroundingConfig
 from kalm.pretrained import train_quickly
 from kalm.prompts import generation_prompt
 from kalm.tasks import RolloutSet
@@ -42,6 +42,14 @@ from kalm.tokenizer import encode
 
 LEAST_RATIO = {"entity": 6.0, "state": 15.0}
 LEAST_SHARE = 0.85
+PLAIN = GroundingConfig(  # encoders and heads of one layer, as in the paper
+    state_head="regression", num_frequencies=0, relation_width=0, trunk_width=0, goal_weight=0.0
+)
+MODELS = {
+    "one position per entity": GroundingConfig(positions="entity"),
+    "one position per state": GroundingConfig(positions="state"),
+    "one position per entity, heads as in the paper": PLAIN,  # what our heads cost
+}
 RATE = 1e-3
 
 
@@ -65,29 +73,30 @@ SIZES = {
 
 
 def rows(size: Size) -> Iterator[BenchRow]:
-    """One position an entity, and one a state."""
+    """One position an entity, and one a state; and without what we add to the paper's model."""
     episodes = rollouts(size.batch * size.updates, size.longest)
     ways: dict[str, Way] = {}
     note = ""
-    for positions in LEAST_RATIO:
-        ours = _Ours(size, positions, episodes)
-        ways |= {f"{OURS} {positions}": ours.run, f"{LIMIT} {positions}": ours.bare}
+    for name, config in MODELS.items():
+        ours = _Ours(size, config, episodes)
+        ways |= {f"{OURS} {name}": ours.run, f"{LIMIT} {name}": ours.bare}
     try:
         ways[PEER] = _Text(size, episodes).run
     except MissingPeerError as error:
         note = f"peer unmeasured: {error}"
     figures = interleaved(ways, size.repeats)
-    for positions, least in LEAST_RATIO.items():
+    for name, config in MODELS.items():
+        aims = config is not PLAIN
         plan = Plan(
             "grounding",
-            f"one position per {positions}, {size.hidden}x{size.layers}",
+            f"{name}, {size.hidden}x{size.layers}",
             "rollouts/s",
             peer="TRL SFTTrainer, text",
             limit="bare forward, backward and step",
-            least_ratio=least,
-            least_share=LEAST_SHARE,
+            least_ratio=LEAST_RATIO[config.positions] if aims else None,
+            least_share=LEAST_SHARE if aims else None,
         )
-        mine = {name: figures[f"{name} {positions}"] for name in (OURS, LIMIT)}
+        mine = {way: figures[f"{way} {name}"] for way in (OURS, LIMIT)}
         peer = {PEER: figures[PEER]} if PEER in figures else {}
         yield row_of(plan, mine | peer, note)
 
@@ -126,12 +135,12 @@ class WholeRollouts:
 class _Ours:
     """The product's fine-tuning loop, and the bare backbone on sequences of the same shape."""
 
-    def __init__(self, size: Size, positions: str, episodes: Sequence[Episode]) -> None:
-        self._size, self._positions, self._episodes = size, positions, episodes
+    def __init__(self, size: Size, config: GroundingConfig, episodes: Sequence[Episode]) -> None:
+        self._size, self._config, self._episodes = size, config, episodes
         self._steps = sum(map(len, episodes))
 
     def _model(self) -> GroundedModel:
-        return grounded(self._size.hidden, self._size.layers, self._positions, self._episodes)
+        return grounded(self._size.hidden, self._size.layers, self._episodes, self._config)
 
     def run(self) -> Done:
         """One pass over all rollouts."""

@@ -118,7 +118,7 @@ def _ground(count: int, folder: Path) -> float:
 
     batch = 16
     episodes = rollouts(count, 12)
-    model = grounded(128, 4, "entity", episodes)
+    model = grounded(128, 4, episodes)
     config = FinetuneConfig(
         num_steps=count // batch,
         batch_size=batch,

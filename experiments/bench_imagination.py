@@ -29,6 +29,7 @@ from experiments.bench_measure import (
 from experiments.bench_models import backbone, grounded, prompt_text, tokenizer, tokens_per_step
 from experiments.bench_rollouts import rollouts
 from kalm.engine import FINISHED, GenerationConfig, GenerationEngine, Request
+from kalm.model import GroundingConfig
 from kalm.pretrained import decode_quickly
 from kalm.prompts import generation_prompt
 from kalm.tokenizer import encode_all
@@ -134,7 +135,7 @@ def imagining_engine(
         episodes: real rollouts that numbers are scaled by.
         lengths: steps of every rollout that is to be imagined.
     """
-    model = grounded(*shape, positions, episodes).eval()
+    model = grounded(*shape, episodes, GroundingConfig(positions=positions)).eval()
     decode_quickly(model.backbone)
     config = GenerationConfig(num_slots=num_slots, max_steps=max(lengths))
     return GenerationEngine(model, Lengths(lengths), config)

@@ -40,15 +40,15 @@ def backbone(hidden: int, layers: int) -> Any:
 
 
 def grounded(
-    hidden: int, layers: int, positions: str, episodes: Sequence[Episode]
+    hidden: int, layers: int, episodes: Sequence[Episode], config: GroundingConfig | None = None
 ) -> GroundedModel:
-    """`backbone` with the product's default encoders and heads, fresh but the same each time."""
+    """`backbone` with encoders and heads (default: the product's), fresh but the same each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         return grounded_around(
             backbone(hidden, layers),
             tokenizer(),
-            GroundingConfig(positions=positions),
+            config or GroundingConfig(),
             world(),
             list(episodes),
         )
