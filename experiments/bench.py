@@ -166,7 +166,7 @@ def _run_stage(stage: str, size: str) -> tuple[list[BenchRow], list[Curve], bool
 
 def _draw(files: Sequence[Path], readme: Path | None) -> int:
     """Prints the table of reports, or puts it into a page."""
-    reports = [load_report(path) for path in files if path.exists()]
+    reports = [_with_newest_demo(load_report(path)) for path in files if path.exists()]
     table = markdown(reports, [_what_lacks(path) for path in files if not path.exists()])
     if readme is None:
         print(table)
@@ -174,6 +174,15 @@ def _draw(files: Sequence[Path], readme: Path | None) -> int:
     write_text(readme, put_between_markers(readme.read_text("utf-8"), "speed", table))
     say(f"table: {readme}")
     return 0
+
+
+def _with_newest_demo(report: BenchReport) -> BenchReport:
+    """`report` with the demo's time as published now: its row is quoted, not measured."""
+    from experiments.bench_startup import DEMO, demo_row
+
+    newest = demo_row(DEMO)
+    rows = [newest if row.stage == newest.stage else row for row in report.rows]
+    return replace(report, rows=tuple(rows))
 
 
 def _what_lacks(path: Path) -> str:

@@ -68,7 +68,7 @@ class Size:
 SIZES = {
     "tiny": Size(32, 1, 2, 2, 2, 1),
     "quick": Size(256, 6, 16, 3, 12, 3),
-    "full": Size(256, 6, 32, 8, 50, 5),
+    "full": Size(256, 6, 32, 8, 30, 5),
 }
 
 

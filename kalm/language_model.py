@@ -128,15 +128,15 @@ class LanguageModel(nn.Module):
         words: Tensor = self.backbone.get_input_embeddings()(batch.token)
         return words
 
-    def read_out(self, hidden: Tensor, embedded: Tensor, kind: Tensor) -> Tensor:
-        """What heads read, from the last hidden states (B, L, H)."""
+    def read_out(self, hidden: Tensor, embedded: Tensor, rows: Tensor) -> Tensor:
+        """What heads read at `rows` (B, L) of a rollout, from the last hidden states (B, L, H)."""
         return hidden
 
     def hidden(self, batch: "Tensors") -> Tensor:
         """What heads read at every position (B, L, H) of right-padded sequences."""
         embedded = self.embed(batch)
         output = self.decoder()(inputs_embeds=embedded, use_cache=False)
-        return self.read_out(output.last_hidden_state, embedded, batch.kind)
+        return self.read_out(output.last_hidden_state, embedded, batch.kind != Kind.TEXT)
 
     def masked_hidden(
         self, batch: "Tensors", readable: Tensor, places: Tensor, cache: Any = None
@@ -159,7 +159,7 @@ class LanguageModel(nn.Module):
             past_key_values=cache,
             use_cache=cache is not None,
         )
-        return self.read_out(output.last_hidden_state, embedded, batch.kind)
+        return self.read_out(output.last_hidden_state, embedded, batch.kind != Kind.TEXT)
 
     def word_logits(self, hidden: Tensor) -> Tensor:
         """Scores (..., V) of every word to come after `hidden` (..., H)."""

@@ -180,28 +180,27 @@ class GroundedModel(LanguageModel):
         encoded: Tensor = self.hint_encoder(relative.flatten(1))
         return encoded
 
-    def _hidden_and_middle(self, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """`hidden`, and the hidden states (B, L, H) of the layer half way up."""
-        embedded = self.embed(batch)
+    def _last_and_middle(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """The hidden states (B, L, H) of the last layer, and of the layer half way up."""
         output = self.decoder()(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
-        middle = output.hidden_states[len(output.hidden_states) // 2]
-        return self.read_out(output.last_hidden_state, embedded, batch.kind), middle
+        return output.last_hidden_state, output.hidden_states[len(output.hidden_states) // 2]
 
     def middle(self, batch: Tensors) -> Tensor:
         """Hidden states (B, L, H) of the layer half way up, from which goals are recognised."""
-        return self._hidden_and_middle(batch)[1]
+        return self._last_and_middle(self.embed(batch))[1]
 
-    def read_out(self, hidden: Tensor, embedded: Tensor, kind: Tensor) -> Tensor:
-        """Last hidden states (B, L, H), at positions of a rollout with the trunk's help."""
+    def read_out(self, hidden: Tensor, embedded: Tensor, rows: Tensor) -> Tensor:
+        """Last hidden states (B, L, H), at `rows` (B, L) of a rollout with the trunk's help."""
         if self.trunk is None:
             return hidden
-        rows = kind != Kind.TEXT
         helped = self.trunk(hidden[rows].float(), embedded[rows].float() / self.word_scale)
         return hidden.index_put((rows,), helped.to(hidden.dtype))
 
     def forward(self, batch: Tensors) -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""
-        hidden, middle = self._hidden_and_middle(batch)
+        embedded = self.embed(batch)
+        last, middle = self._last_and_middle(embedded)
+        hidden = self.read_out(last, embedded, _read_by_losses(batch))
         with torch.autocast(hidden.device.type, enabled=False):
             return self.losses(hidden, batch) | self._goal_losses(middle, batch)
 
@@ -281,3 +280,10 @@ class GroundedModel(LanguageModel):
         """Probability (M,) that the rollout is complete."""
         probability: Tensor = self.stop_head(hidden.float())[:, 0].sigmoid()
         return probability
+
+
+def _read_by_losses(batch: Tensors) -> Tensor:
+    """Which positions (B, L) of rollouts any loss reads; most of a history foretells nothing."""
+    read = batch.stop != UNKNOWN
+    read[:, :-1] |= batch.loss[:, 1:]
+    return read & (batch.kind != Kind.TEXT)

@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,10 @@ from experiments.bench_report import (
     number,
     save_report,
 )
+from experiments.bench_startup import DEMO, demo_row
 from experiments.cli import main
 from experiments.readme import markers, put_between_markers
+from experiments.results import load_results
 
 PLAN = Plan("stage", "row", "things/s", "peer", "limit", least_ratio=2.0, least_share=0.5)
 
@@ -203,6 +206,19 @@ def test_the_table_of_a_page_is_replaced_and_names_what_is_unmeasured(tmp_path: 
     assert "`kalm bench` at commit abc, a processor, 2 cores, idle." in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {9}
+
+
+def test_the_time_of_the_demo_is_quoted_as_published_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    then = replace(demo_row(DEMO), ours=12_345.0)
+    save_report(replace(report(), rows=(*report().rows, then)), tmp_path / "bench_cpu.json")
+    assert main(["bench", "--table", str(tmp_path / "bench_cpu.json")]) == 0
+    table = capsys.readouterr().out
+    seconds = number(sum(load_results(DEMO).seconds_per_stage.values()))
+    assert f"| demo: set-up excluded | {seconds} s |" in table
+    assert "12,300" not in table
+    assert "| stage: row | 4 things/s |" in table  # what was measured stays
 
 
 def test_a_page_without_markers_is_refused() -> None:

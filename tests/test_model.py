@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_models import FAMILIES, grounded, tokenizer, toy, toy_episodes
+from tiny_models import FAMILIES, grounded, task_stream, tokenizer, toy, toy_episodes
 
 from envs.episode import Episode
 from kalm.language_model import Tensors, total_loss
-from kalm.layout import Packed, collate, join
+from kalm.layout import Kind, Packed, collate, join
 from kalm.model import (
     GroundedModel,
     GroundingConfig,
@@ -75,6 +75,22 @@ def test_losses_are_counted_exactly_where_they_are_wanted() -> None:
     assert int(sums["stop_count"]) == steps + 1
     silent = model(Tensors.of(collate([sequence(model, episode, loss=False)])))
     assert [float(silent[f"{name}_sum"]) for name in LOSSES] == [0.0] * 4
+
+
+@torch.inference_mode()
+def test_the_trunk_works_where_a_loss_reads_and_nowhere_else() -> None:
+    model = grounded()
+    tasks = ("generation", "dynamics", "consequence", "explanation")
+    streams = [task_stream(model, only=task) for task in tasks]
+    samples = [stream.sample(0, index)[1] for stream in streams for index in (0, 1)]
+    batch = Tensors.of(collate(samples))
+    rows: list[int] = []
+    assert model.trunk is not None
+    model.trunk.register_forward_hook(lambda trunk, inputs, output: rows.append(len(output)))
+    found, everywhere = model(batch), model.losses(model.hidden(batch), batch)
+    for name, value in everywhere.items():
+        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-5)
+    assert 0 < rows[0] < rows[1] == int((batch.kind != Kind.TEXT).sum())
 
 
 @torch.inference_mode()
