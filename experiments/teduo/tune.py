@@ -19,7 +19,7 @@ class TuneSettings(Settings):
     """How each arm's model is fine-tuned."""
 
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
-    validation_share: Part = 0.02  # of the plans; the model that does best on them is kept
+    validation_share: Part = 0.02  # of the plans, held out; the best model on them is kept
     epochs: NotNegative = 0.0  # passes over the samples; above 0 they set the number of steps
     warmup_share: Share = 0.01  # of these steps
 
