@@ -43,19 +43,14 @@ SIZES = {
 
 
 def rows(size: Size) -> Iterator[BenchRow]:
-    """A trained agent, and the language model itself."""
-    yield _agent_row(size)
+    """A trained agent, against MuJoCo's physics and against ours, and the language model itself."""
+    yield _agent_row(size, "mujoco")
+    yield _agent_row(size, "compiled")
     yield _model_row(size)
 
 
-def _plan(name: str) -> Plan:
-    return Plan(
-        "evaluation",
-        name,
-        "episodes/s",
-        peer="one environment at a time, batch-1 policy calls",
-        least_ratio=LEAST_RATIO,
-    )
+def _plan(name: str, peer: str, least_ratio: float | None = LEAST_RATIO) -> Plan:
+    return Plan("evaluation", name, "episodes/s", peer=peer, least_ratio=least_ratio)
 
 
 @cache
@@ -69,7 +64,7 @@ def _tasks(count: int) -> list[Task]:
     return make_tasks(world(), world().levels[0], count, SEED)[:count]
 
 
-def _agent_row(size: Size) -> BenchRow:
+def _agent_row(size: Size, physics: str) -> BenchRow:
     tasks = _tasks(size.episodes)
 
     def ours() -> Done:
@@ -84,8 +79,14 @@ def _agent_row(size: Size) -> BenchRow:
         )
         return _done(lengths)
 
-    ways = {OURS: ours, PEER: lambda: _done(_one_by_one(_agent(), tasks))}
-    return measure(_plan("agent (bc)"), ways, size.repeats, warmups=1)
+    ways = {OURS: ours, PEER: lambda: _done(_one_by_one(_agent(), tasks, physics))}
+    loop = "one environment at a time, batch-1 policy calls"
+    plan = (
+        _plan("agent (bc)", f"{loop}, MuJoCo's stepping")
+        if physics == "mujoco"
+        else _plan("agent (bc), against the same physics", loop, least_ratio=None)
+    )
+    return measure(plan, ways, size.repeats, warmups=1)
 
 
 def _done(lengths: list[int]) -> Done:
@@ -93,9 +94,9 @@ def _done(lengths: list[int]) -> Done:
     return Done(count, equal={"episodes": count}, close={"steps": float(sum(lengths))})
 
 
-def _one_by_one(agent: Agent, tasks: list[Task]) -> list[int]:
+def _one_by_one(agent: Agent, tasks: list[Task], physics: str) -> list[int]:
     """Steps of each episode in a plain Gymnasium loop."""
-    environment = gymnasium.make("kalm/ClevrRobot-v0")
+    environment = gymnasium.make("kalm/ClevrRobot-v0", physics=physics)
     implementation, lengths = agent.learner.implementation, []
     for task in tasks:
         vector = RandomVectors().encode([task.goal.text])
@@ -126,4 +127,8 @@ def _model_row(size: Size) -> BenchRow:
         return _done([len(episode) for episode in episodes])
 
     ways = {OURS: lambda: way(slots, available_cores()), PEER: lambda: way(1, 1)}
-    return measure(_plan("the language model as policy"), ways, size.repeats)
+    return measure(
+        _plan("the language model as policy", "the same, one environment at a time"),
+        ways,
+        size.repeats,
+    )

@@ -93,7 +93,7 @@ def test_every_reset_draws_a_new_goal_that_does_not_hold_yet() -> None:
 
 def test_a_reset_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Defect 9 of the originals: every reset parsed the model anew, 73 ms each."""
-    environment = make()
+    environment = make(physics="mujoco")
 
     def fail() -> None:
         raise AssertionError("compiled again")

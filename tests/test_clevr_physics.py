@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from envs.clevr.model import WALLS, make_model
-from envs.clevr.physics import ClevrSimulator, ball_centres
+from envs.clevr.physics import PHYSICS, ClevrSimulator, ball_centres
 from envs.clevr.predicates import NUM_BALLS, PUSHES
 from envs.clevr.relations import relations
 from envs.clevr.resets import draw_scenes
@@ -20,8 +20,8 @@ FIRST = np.zeros(1, np.int64)
 APART = [[-0.4, 0.0], [0.4, 0.0], [0.0, 0.2], [-0.4, 0.5], [0.4, 0.5]]
 
 
-def simulator_at(positions: list[list[float]]) -> ClevrSimulator:
-    simulator = ClevrSimulator(1)
+def simulator_at(positions: list[list[float]], physics: str = "compiled") -> ClevrSimulator:
+    simulator = ClevrSimulator(1, physics=physics)
     simulator.reset(FIRST, np.array(positions).reshape(1, 10))
     return simulator
 
@@ -42,8 +42,9 @@ def test_the_model_has_the_sizes_and_inertias_of_the_original() -> None:
     assert model.body_invweight0[6, 0] == pytest.approx(3819.72, abs=0.01)
 
 
-def test_one_step_from_a_full_state_agrees_with_mujoco_330_to_a_micrometre() -> None:
-    simulator = ClevrSimulator(1)
+@pytest.mark.parametrize("physics", PHYSICS)
+def test_one_step_from_a_full_state_agrees_with_mujoco_330_to_a_micrometre(physics: str) -> None:
+    simulator = ClevrSimulator(1, physics=physics)
     for episode in CASES["episodes"]:
         for state, step in zip(episode["states"], episode["state_steps"], strict=True):
             simulator.load(FIRST, np.concatenate([[0.0], *state])[None])
@@ -53,11 +54,12 @@ def test_one_step_from_a_full_state_agrees_with_mujoco_330_to_a_micrometre() -> 
             )
 
 
-def test_twenty_steps_agree_with_mujoco_330_to_ten_micrometres() -> None:
+@pytest.mark.parametrize("physics", PHYSICS)
+def test_twenty_steps_agree_with_mujoco_330_to_ten_micrometres(physics: str) -> None:
     assert CASES["mujoco"] == "3.3.0"
     for episode in CASES["episodes"]:
         start = np.array(episode["start"])
-        simulator = simulator_at(start)
+        simulator = simulator_at(start, physics)
         state = simulator.save(FIRST)
         assert np.array_equal(ball_centres(state)[0], start)
         for action in episode["actions"]:
@@ -74,18 +76,19 @@ def test_stored_cases_are_no_trivial_ones() -> None:
     assert np.mean(np.array(moved) > 0.05) > 0.8  # most steps move some ball far
 
 
-def test_a_batch_gives_the_same_bits_as_tables_alone_and_as_threads() -> None:
+@pytest.mark.parametrize("physics", PHYSICS)
+def test_a_batch_gives_the_same_bits_as_tables_alone_and_as_threads(physics: str) -> None:
     rng = np.random.default_rng(0)
     starts = draw_scenes(6, rng).reshape(6, 10)
     actions = rng.integers(40, size=(5, 6))
     slots = np.arange(6)
-    batch, threads = ClevrSimulator(6), ClevrSimulator(6, num_threads=2)
+    batch, threads = ClevrSimulator(6, physics=physics), ClevrSimulator(6, 2, physics)
     for simulator in (batch, threads):
         simulator.reset(slots, starts)
         for row in actions:
             simulator.step(slots, row)
     for slot in slots:
-        alone = ClevrSimulator(1)
+        alone = ClevrSimulator(1, physics=physics)
         alone.reset(FIRST, starts[slot : slot + 1])
         for row in actions:
             alone.step(FIRST, row[slot : slot + 1])
@@ -187,8 +190,8 @@ def test_balls_inside_a_wall_are_shot_out_by_the_first_step() -> None:
     assert 0.05 < after[1] - positions[0][1] <= 0.29
 
 
-def test_a_plain_step_of_mujoco_agrees_with_the_simulator_to_the_last_bit() -> None:
-    simulator = simulator_at(APART)
+def test_a_plain_step_of_mujoco_agrees_with_its_simulator_to_the_last_bit() -> None:
+    simulator = simulator_at(APART, "mujoco")
     model = make_model()
     data = mujoco.MjData(model)
     mujoco.mj_setState(model, data, simulator.save(FIRST)[0], mujoco.mjtState.mjSTATE_FULLPHYSICS)
@@ -200,23 +203,9 @@ def test_a_plain_step_of_mujoco_agrees_with_the_simulator_to_the_last_bit() -> N
     assert np.array_equal(simulator.save(FIRST)[0, 1:38], data.qpos)
 
 
-def test_sleep_moves_no_ball_further_than_a_micrometre_in_twenty_pushes() -> None:
-    rng = np.random.default_rng(1)
-    slots = np.arange(12)
-    starts, actions = draw_scenes(12, rng).reshape(12, 10), rng.integers(40, size=(20, 12))
-    asleep, awake = ClevrSimulator(12), ClevrSimulator(12)
-    awake._model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)
-    for simulator in (asleep, awake):
-        simulator.reset(slots, starts)
-        for row in actions:
-            simulator.step(slots, row)
-    apart = np.abs(ball_centres(asleep.save(slots)) - ball_centres(awake.save(slots)))
-    assert 0 < apart.max() < 1e-6
-
-
 @pytest.mark.slow
 def test_a_core_steps_at_a_useful_rate_with_all_relations() -> None:
-    """On an idle core the figure is above 2,300; a busy one must still reach half of it."""
+    """On an idle core the figure is above 16,000; a slow and busy one must reach a fifth of it."""
     world, slots = ClevrWorld(), np.arange(64)
     rng = np.random.default_rng(0)
     simulator = world.simulator(64)
@@ -224,4 +213,4 @@ def test_a_core_steps_at_a_useful_rate_with_all_relations() -> None:
     started = time.process_time()
     for _ in range(12):
         relations(simulator.step(slots, rng.integers(40, size=64)), "google")
-    assert 12 * 64 / (time.process_time() - started) > 1_150
+    assert 12 * 64 / (time.process_time() - started) > 3_200

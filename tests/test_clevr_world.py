@@ -104,7 +104,8 @@ def test_the_version_names_every_variant() -> None:
         version = ClevrWorld(reward=reward, reset=reset).version
         assert f"reward={reward}" in version
         assert f"reset={reset}" in version
-        assert "mujoco=" in version
+        assert "physics=compiled" in version
+    assert "mujoco=" in ClevrWorld(physics="mujoco").version
     assert len({ClevrWorld().version, ClevrWorld(reward="kalm").version}) == 2
 
 

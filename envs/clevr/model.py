@@ -5,8 +5,8 @@ bit and a step costs a tenth less. It also makes the contact margin explicit. Wr
 it would have to be 0.002 below MuJoCo 3.5 and 0.001 from there on, since a contact then takes
 the sum of both margins and no longer the larger one; written at the pair, it always counts once.
 
-Balls that rest are put to sleep, where MuJoCo can do that (3.4 and newer): a step costs a tenth
-less, and balls are within 5e-7 m of where they would be without, after 20 pushes.
+This is what `envs.clevr.dynamics` computes faster: the reference that it is tested against, what
+`physics="mujoco"` steps with, and what pictures are drawn from.
 
 Source: the CLEVR-Robot environment of google-research (2019). Walls are tilted by 1.57 rad, which
 is not quite a right angle, on purpose.
@@ -14,6 +14,7 @@ is not quite a right angle, on purpose.
 
 from importlib.metadata import version as installed_version
 from itertools import combinations
+from math import pi
 
 import mujoco
 
@@ -23,9 +24,16 @@ BALL_HEIGHT = -0.195  # centre of a ball that touches the table
 BALL_COLORS = ("1 .1 .1", "0.2 0.5 1", "0.2 1 0", "0.8 0.2 1", "0.2 1 1")
 WALLS = (-0.6, 0.6, -0.3, 0.7)  # left, right, bottom, top
 CONTACT_MARGIN = 0.002  # of every contact pair, in metres
+FRICTION = 0.8  # of every contact, in both directions along it
 TILT = 1.57  # rad, of the walls against the floor
-SLEEP_VELOCITY = 1e-6  # in m/s; balls that rest creep at 6e-7, and ten times as much shows
-_CONTACT = f"condim='3' friction='.8 .8 .1 .1 .1' margin='{CONTACT_MARGIN}'"
+TABLE = -0.325  # its height
+PUSHER_RADIUS, PUSHER_HEIGHT = 0.05, -0.2
+BALL_DENSITY, PUSHER_DENSITY = 1.0, 0.5
+BALL_DAMPING, PUSHER_DAMPING = 0.75, 0.5  # of every joint
+ARMATURE = 0.04  # of every joint: inertia beyond that of the mass
+GRAVITY = 9.81
+TIMESTEP = 0.01  # s
+_CONTACT = f"condim='3' friction='{FRICTION} {FRICTION} .1 .1 .1' margin='{CONTACT_MARGIN}'"
 _FREE = "contype='0' conaffinity='0'"
 
 
@@ -36,25 +44,29 @@ def installed_mujoco() -> str:
 
 def model_text() -> str:
     """The model in MuJoCo's own language: five balls, four walls, table and pusher."""
-    slide = "type='slide' damping='0.5' armature='0.04' limited='true' range='-10.3213 10.3'"
+    slide = (
+        f"type='slide' damping='{PUSHER_DAMPING}' armature='{ARMATURE}' limited='true' "
+        "range='-10.3213 10.3'"
+    )
     return f"""
     <mujoco model='clevr_robot'>
       <compiler angle='radian'/>
-      <option timestep='0.01' gravity='0 0 -9.81' integrator='Euler' solver='Newton'
+      <option timestep='{TIMESTEP}' gravity='0 0 {-GRAVITY}' integrator='Euler' solver='Newton'
         cone='pyramidal' iterations='20' tolerance='1e-8' impratio='1'/>
       <visual><global offwidth='480' offheight='480'/></visual>
       <worldbody>
         <light pos='0 0.2 3' dir='0 0 -1' diffuse='.5 .5 .5'/>
         <camera name='above' pos='0 0.2 1.6' xyaxes='1 0 0 0 1 0'/>
         <camera name='front' pos='0 -1.6 1.2' xyaxes='1 0 0 0 .6 .8'/>
-        <geom name='table' type='plane' pos='0 0.5 -0.325' size='1 1 0.1' {_FREE}
+        <geom name='table' type='plane' pos='0 0.5 {TABLE}' size='1 1 0.1' {_FREE}
           rgba='.85 .85 .85 1'/>
         {_walls()}
         {_balls()}
-        <body name='pusher' pos='0 0 -0.2'>
+        <body name='pusher' pos='0 0 {PUSHER_HEIGHT}'>
           <joint name='pusher_x' axis='1 0 0' {slide}/>
           <joint name='pusher_y' axis='0 1 0' {slide}/>
-          <geom name='pusher' type='sphere' size='0.05' density='0.5' {_FREE} rgba='.1 .1 .1 1'/>
+          <geom name='pusher' type='sphere' size='{PUSHER_RADIUS}' density='{PUSHER_DENSITY}'
+            {_FREE} rgba='.1 .1 .1 1'/>
         </body>
       </worldbody>
       <contact>{_contacts()}</contact>
@@ -83,8 +95,8 @@ def _walls() -> str:
 def _balls() -> str:
     return "".join(
         f"<body name='{name}' pos='0 0 {BALL_HEIGHT}'>"
-        "<joint type='free' damping='0.75' armature='0.04'/>"
-        f"<geom name='{name}' type='sphere' size='{BALL_RADIUS}' density='1' {_FREE}"
+        f"<joint type='free' damping='{BALL_DAMPING}' armature='{ARMATURE}'/>"
+        f"<geom name='{name}' type='sphere' size='{BALL_RADIUS}' density='{BALL_DENSITY}' {_FREE}"
         f" rgba='{color} 1'/></body>"
         for name, color in zip(BALL_NAMES, BALL_COLORS, strict=True)
     )
@@ -99,11 +111,16 @@ def _contacts() -> str:
     return "".join(f"<pair geom1='{one}' geom2='{other}' {_CONTACT}/>" for one, other in pairs)
 
 
+def ball_mass() -> float:
+    """In kilograms."""
+    return BALL_DENSITY * 4.0 / 3.0 * pi * BALL_RADIUS**3
+
+
+def pusher_mass() -> float:
+    """In kilograms."""
+    return PUSHER_DENSITY * 4.0 / 3.0 * pi * PUSHER_RADIUS**3
+
+
 def make_model() -> mujoco.MjModel:
     """The compiled model."""
-    model = mujoco.MjModel.from_xml_string(model_text())
-    sleep = getattr(mujoco.mjtEnableBit, "mjENBL_SLEEP", None)
-    if sleep is not None:
-        model.opt.enableflags |= int(sleep)
-        model.opt.sleep_tolerance = SLEEP_VELOCITY
-    return model
+    return mujoco.MjModel.from_xml_string(model_text())

@@ -2,18 +2,19 @@
 
 One thing to know: a step changes nothing but the pusher before it starts. Balls keep the momentum
 of the step before, so ten coordinates are not a full state; `ClevrSimulator.save` gives one. The
-pusher of a push starts inside the ball, as in the original, and the solver always starts cold, with
-every ball awake.
+pusher of a push starts inside the ball, as in the original, and the solver always starts cold.
 
 Source: the step of google-research's CLEVR-Robot (2019), whose defects of placement are mended.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import mujoco
 import numpy as np
 
+from envs.clevr.dynamics import advance
 from envs.clevr.model import BALL_HEIGHT, make_model
 from envs.clevr.predicates import NUM_BALLS, PUSHES
 
@@ -48,18 +49,56 @@ def ball_centres(states: np.ndarray) -> np.ndarray:
     return np.asarray(states[:, _BALL_XY])
 
 
+def put_pusher(state: np.ndarray, action: int) -> None:
+    """Puts the pusher of a full state (S,) down, at rest, where a push of the forty starts."""
+    ball, push = divmod(action, len(PUSHES))
+    x = _TIME + 7 * ball
+    state[0] = 0.0
+    state[_PUSHER : _PUSHER + 2] = state[x : x + 2] - _BESIDE[push]
+    state[_PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
+
+
+Advance = Callable[[np.ndarray, np.ndarray, int], None]  # states (K, S), controls (K, 2), count
+
+
+class MujocoPhysics:
+    """MuJoCo's own stepping: seven times slower, and within its solver's tolerance of `advance`."""
+
+    def __init__(self) -> None:
+        self._model = make_model()
+        self._data = mujoco.MjData(self._model)
+
+    def __call__(self, states: np.ndarray, controls: np.ndarray, count: int) -> None:
+        """Advances states (K, S) in place, each by `count` physics steps under (K, 2) controls."""
+        for state, control in zip(states, controls, strict=True):
+            mujoco.mj_resetData(self._model, self._data)
+            mujoco.mj_setState(self._model, self._data, state, _STATE)
+            self._data.ctrl[:] = control
+            self._step(count)
+            mujoco.mj_getState(self._model, self._data, state, _STATE)
+
+    def _step(self, count: int) -> None:
+        mujoco.mj_step(self._model, self._data, count)
+
+
+PHYSICS: dict[str, Callable[[], Advance]] = {  # one of each for a thread
+    "compiled": lambda: advance,
+    "mujoco": MujocoPhysics,
+}
+
+
 class ClevrSimulator:
     """`num_slots` tables that step together, each a pure function of its own state.
 
     Args:
         num_slots: tables.
         num_threads: threads of the physics; results do not depend on it.
+        physics: one of `PHYSICS`.
     """
 
-    def __init__(self, num_slots: int, num_threads: int = 1) -> None:
+    def __init__(self, num_slots: int, num_threads: int = 1, physics: str = "compiled") -> None:
         self.num_slots = num_slots
-        self._model = make_model()
-        self._data = [mujoco.MjData(self._model) for _ in range(max(num_threads, 1))]
+        self._advances = [PHYSICS[physics]() for _ in range(max(num_threads, 1))]
         self._threads = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self._states = rest_states(np.zeros((num_slots, NUM_BALLS, 2)))
 
@@ -83,12 +122,9 @@ class ClevrSimulator:
 
     def push(self, slot: int, action: int) -> None:
         """`step` of one slot, for less than arrays of one row cost."""
-        ball, push = divmod(action, len(PUSHES))
-        state, x = self._states[slot], _TIME + 7 * ball
-        state[0] = 0.0
-        state[_PUSHER : _PUSHER + 2] = state[x : x + 2] - _BESIDE[push]
-        state[_PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
-        self._advance_with(self._data[0], state[None], PUSHES[push, None], SUBSTEPS)
+        state = self._states[slot]
+        put_pusher(state, action)
+        self._advances[0](state[None], PUSHES[action % len(PUSHES), None], SUBSTEPS)
 
     def drive(
         self, slots: np.ndarray, at: np.ndarray, controls: np.ndarray, substeps: int | np.ndarray
@@ -104,12 +140,13 @@ class ClevrSimulator:
         states[:, 0] = 0.0
         states[:, _PUSHER : _PUSHER + 2] = at
         states[:, _PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
+        controls = np.asarray(controls, np.float64)
         if np.ndim(substeps) == 0:
-            states = self._advance(states, np.asarray(controls), int(substeps))
+            states = self._advance(states, controls, int(substeps))
         else:
             for count in np.unique(substeps):
                 rows = np.flatnonzero(substeps == count)
-                states[rows] = self._advance(states[rows], np.asarray(controls)[rows], int(count))
+                states[rows] = self._advance(states[rows], controls[rows], int(count))
         self._states[slots] = states
         return self.observe(slots)
 
@@ -118,29 +155,16 @@ class ClevrSimulator:
         if count == 0:
             return states
         if self._threads is None:
-            self._advance_with(self._data[0], states, controls, count)
+            self._advances[0](states, controls, count)
             return states
-        bounds = np.linspace(0, len(states), len(self._data) + 1).astype(int)
+        bounds = np.linspace(0, len(states), len(self._advances) + 1).astype(int)
         jobs = [
-            self._threads.submit(
-                self._advance_with, data, states[first:last], controls[first:last], count
-            )
-            for data, (first, last) in zip(self._data, pairwise(bounds), strict=True)
+            self._threads.submit(own, states[first:last], controls[first:last], count)
+            for own, (first, last) in zip(self._advances, pairwise(bounds), strict=True)
         ]
         for job in jobs:
             job.result()
         return states
-
-    def _advance_with(
-        self, data: mujoco.MjData, states: np.ndarray, controls: np.ndarray, count: int
-    ) -> None:
-        """Advances states (K, S) in place."""
-        for state, control in zip(states, controls, strict=True):
-            mujoco.mj_resetData(self._model, data)
-            mujoco.mj_setState(self._model, data, state, _STATE)
-            data.ctrl[:] = control
-            mujoco.mj_step(self._model, data, count)
-            mujoco.mj_getState(self._model, data, state, _STATE)
 
     def observe(self, slots: np.ndarray) -> np.ndarray:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""

@@ -41,6 +41,7 @@ class ClevrTables:
         reward: one of `envs.clevr.rewards.REWARDS`.
         reset: one of `envs.clevr.resets.RESET_BOXES`.
         convention: of the 80 relations reported; one of `envs.clevr.relations.CONVENTIONS`.
+        physics: one of `envs.clevr.physics.PHYSICS`.
         renderer: "flat" needs no graphics stack, "mujoco" does.
         horizon_steps: an episode is truncated after this many steps.
     """
@@ -56,6 +57,7 @@ class ClevrTables:
         reward: str = "imaginebench",
         reset: str = "box",
         convention: str = "kalm",
+        physics: str = "compiled",
         renderer: str = "flat",
         horizon_steps: int = ClevrWorld.horizon_steps,
     ) -> None:
@@ -66,9 +68,9 @@ class ClevrTables:
         _check("renderer", renderer, RENDERERS)
         if horizon_steps < 1:
             raise ValueError(f"Expected horizon_steps of at least 1, got {horizon_steps}.")
-        self.world = ClevrWorld(reward=reward, reset=reset)
+        self.world = ClevrWorld(reward=reward, reset=reset, physics=physics)
         self.goals = list(self.world.goals(level))
-        self.simulator = ClevrSimulator(num_rows, num_threads)
+        self.simulator = ClevrSimulator(num_rows, num_threads, physics)
         self.action_space = _action_space(action)
         self.observation_space = _observation_space(observation)
         self._action, self._observation, self._convention = action, observation, convention

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.clevr.expert import GreedyExpert
 from envs.clevr.model import CONTACT_MARGIN, WALLS, installed_mujoco
-from envs.clevr.physics import PUSHER_OFFSET, ClevrSimulator
+from envs.clevr.physics import PHYSICS, PUSHER_OFFSET, ClevrSimulator
 from envs.clevr.placement import free_places
 from envs.clevr.policies import UNIT_PUSHES, NoisyPolicy
 from envs.clevr.predicates import (
@@ -42,6 +42,7 @@ class ClevrWorld:
     Args:
         reward: one of `envs.clevr.rewards.REWARDS`.
         reset: "box" as in the original, or "inside_walls", where no ball starts inside a wall.
+        physics: one of `envs.clevr.physics.PHYSICS`: "compiled", or MuJoCo's own stepping.
     """
 
     name = "clevr_robot"
@@ -49,14 +50,17 @@ class ClevrWorld:
     horizon_steps = 50
     levels: tuple[str, ...] = LEVELS
 
-    def __init__(self, reward: str = "imaginebench", reset: str = "box") -> None:
-        for option, value, known in (("reward", reward, REWARDS), ("reset", reset, RESET_BOXES)):
+    def __init__(
+        self, reward: str = "imaginebench", reset: str = "box", physics: str = "compiled"
+    ) -> None:
+        options = ("reward", reward, REWARDS), ("reset", reset, RESET_BOXES)
+        for option, value, known in (*options, ("physics", physics, PHYSICS)):
             if value not in known:
                 raise ValueError(f"Expected {option} among {', '.join(known)}, got `{value}`.")
-        self.reward_name, self.reset_name = reward, reset
+        self.reward_name, self.reset_name, self.physics_name = reward, reset, physics
+        steps = f"mujoco={installed_mujoco()}" if physics == "mujoco" else f"physics={physics}"
         self.version = (
-            f"clevr_robot-1 mujoco={installed_mujoco()} margin={CONTACT_MARGIN} "
-            f"reset={reset} reward={reward}"
+            f"clevr_robot-2 {steps} margin={CONTACT_MARGIN} reset={reset} reward={reward}"
         )
 
     def goals(self, level: str) -> Sequence[Goal]:
@@ -78,7 +82,7 @@ class ClevrWorld:
 
     def simulator(self, num_slots: int, num_threads: int = 1) -> Simulator:
         """`num_slots` tables that step together."""
-        return ClevrSimulator(num_slots, num_threads)
+        return ClevrSimulator(num_slots, num_threads, self.physics_name)
 
     def success(
         self, specs: np.ndarray, before: np.ndarray, actions: np.ndarray, after: np.ndarray
