@@ -17,6 +17,9 @@ from offline_rl.goal_encoder import EncodedGoals
 from offline_rl.normalizer import Normalizer
 
 _BATCH_STREAM = 1  # spawn key: batches share no random numbers with evaluation
+_AHEAD = (
+    16  # batches drawn in one go: after an update, drawing finds its code and data out of cache
+)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class MixingBuffer:
                 )
         # Room for an observation before each goal vector: gathering makes a whole input, in one go.
         self._dim = next(iter(self._sources.values())).episodes.observations.shape[-1]
+        self._ahead: tuple[int, list[np.ndarray]] = (-1, [])  # batches from number 16 * chunk on
         self._table = np.pad(normalizer.goals(goals.vectors), ((0, 0), (self._dim, 0)))
 
     @property
@@ -142,23 +146,31 @@ class MixingBuffer:
         """Steps that can be drawn, by source."""
         return {name: source.num_transitions for name, source in self._sources.items()}
 
-    def transitions(self, step: int, with_next: bool = True) -> Transitions:
+    def transitions(self, step: int, with_next: bool = True, reuse: bool = False) -> Transitions:
         """The batch of training step `step`.
 
         Args:
             with_next: False leaves `next_inputs` equal to `inputs`, for imitation.
+            reuse: write inputs over those of the last batch with `reuse`, which nobody may need any
+                more. Fresh memory of that size costs three times the gathering.
         """
-        before, after, goals, *others, imagined = self._draw(step, self._transitions)
-        inputs = self._inputs(before, goals)
-        next_inputs = self._inputs(after, goals) if with_next else inputs
+        chunk, place = divmod(step, _AHEAD)
+        if chunk != self._ahead[0]:
+            steps = range(chunk * _AHEAD, (chunk + 1) * _AHEAD)
+            self._ahead = chunk, self._draw(steps, self._transitions)
+        before, after, goals, *others, imagined = (column[place] for column in self._ahead[1])
+        self._count()
+        rooms = self._rooms if reuse else (None, None)
+        inputs = self._inputs(before, goals, rooms[0])
+        next_inputs = self._inputs(after, goals, rooms[1]) if with_next else inputs
         actions, rewards, terminals = others
         return Transitions(inputs, actions, rewards, next_inputs, terminals, imagined)
 
     def windows(self, step: int, context_steps: int) -> Windows:
         """The windows of training step `step`, each of `context_steps` steps."""
-        observations, goals, *others, imagined = self._draw(
-            step, partial(self._windows, context_steps=context_steps)
-        )
+        columns = self._draw([step], partial(self._windows, context_steps=context_steps))
+        observations, goals, *others, imagined = (column[0] for column in columns)
+        self._count()
         actions, returns, timesteps, masks = others
         inputs = self._inputs(observations, goals) * masks[..., None]
         return Windows(inputs, actions, returns, timesteps, masks, imagined)
@@ -170,18 +182,25 @@ class MixingBuffer:
         ]
         return float(np.quantile(np.concatenate(returns), quantile)) * self.reward_scale
 
-    def _draw(self, step: int, gather: Callable[..., tuple[np.ndarray, ...]]) -> list[np.ndarray]:
-        """Columns that `gather` takes from each source, joined, and which rows are imagined."""
-        rng = np.random.default_rng([self._seed, _BATCH_STREAM, step])
+    def _draw(
+        self, steps: Sequence[int], gather: Callable[..., tuple[np.ndarray, ...]]
+    ) -> list[np.ndarray]:
+        """Columns (K, B, ...) of K batches: what `gather` takes, and which rows are imagined."""
+        rngs = [np.random.default_rng([self._seed, _BATCH_STREAM, step]) for step in steps]
         parts = []
         for name, source in self._sources.items():
-            count = self.counts[name]
-            chosen, steps = source.locate(rng.integers(source.num_transitions, size=count))
-            self.drawn[name] += count
-            parts.append((*gather(source, chosen, steps), np.full(count, name == "imagined")))
+            many, count = source.num_transitions, self.counts[name]
+            numbers = np.stack([rng.integers(many, size=count) for rng in rngs])
+            columns = gather(source, *source.locate(numbers))
+            parts.append((*columns, np.full(numbers.shape, name == "imagined")))
         if len(parts) == 1:
             return list(parts[0])  # nothing to join: spares a copy of everything
-        return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        return [np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)]
+
+    def _count(self) -> None:
+        """Counts the rows of one batch."""
+        for name in self._sources:
+            self.drawn[name] += self.counts[name]
 
     def _transitions(
         self, source: _Source, chosen: np.ndarray, steps: np.ndarray
@@ -190,33 +209,43 @@ class MixingBuffer:
         rows = episodes.starts[chosen] + steps
         last = steps == episodes.lengths[chosen] - 1
         return (
-            episodes.observations[rows + chosen],
-            episodes.observations[rows + chosen + 1],
+            self._normalizer.observations(episodes.observations[rows + chosen]),
+            self._normalizer.observations(episodes.observations[rows + chosen + 1]),
             source.goal_rows[chosen],
             _columns(episodes.actions[rows]),
-            self._scaled(episodes.rewards[rows])[:, None],
-            (last & episodes.terminated[chosen]).astype(np.float32)[:, None],
+            self._scaled(episodes.rewards[rows])[..., None],
+            (last & episodes.terminated[chosen]).astype(np.float32)[..., None],
         )
 
     def _windows(
         self, source: _Source, chosen: np.ndarray, steps: np.ndarray, context_steps: int
     ) -> tuple[np.ndarray, ...]:
         episodes = source.episodes
-        within = steps[:, None] + np.arange(1 - context_steps, 1)  # (B, L), negative is padding
+        within = steps[..., None] + np.arange(1 - context_steps, 1)  # (K, B, L), negative: padding
         real = within >= 0
-        rows = episodes.starts[chosen][:, None] + np.maximum(within, 0)
+        rows = episodes.starts[chosen][..., None] + np.maximum(within, 0)
         return (
-            episodes.observations[rows + chosen[:, None]],
-            np.broadcast_to(source.goal_rows[chosen][:, None], rows.shape),
+            self._normalizer.observations(episodes.observations[rows + chosen[..., None]]),
+            np.broadcast_to(source.goal_rows[chosen][..., None], rows.shape),
             _columns(np.where(real, episodes.actions[rows], 0)),
             (self._scaled(source.returns_to_go[rows]) * real)[..., None],
             np.where(real, within + 1, 0),
             real.astype(np.float32),
         )
 
-    def _inputs(self, observations: np.ndarray, goals: np.ndarray) -> np.ndarray:
-        inputs = self._table.take(goals, axis=0)
-        inputs[..., : self._dim] = self._normalizer.observations(observations)
+    @cached_property
+    def _rooms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where inputs and next inputs of batches go that are reused."""
+        shape = (sum(self.counts.values()), self._table.shape[1])
+        return np.empty(shape, self._table.dtype), np.empty(shape, self._table.dtype)
+
+    def _inputs(
+        self, observations: np.ndarray, goals: np.ndarray, room: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Normalised observations, each followed by its goal's vector."""
+        # Rows are known to exist; with the default mode numpy would fill a copy of `room` first.
+        inputs = self._table.take(goals, axis=0, out=room, mode="clip")
+        inputs[..., : self._dim] = observations
         return inputs
 
     def _scaled(self, rewards: np.ndarray) -> np.ndarray:

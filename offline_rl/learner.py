@@ -6,6 +6,7 @@ training needs no random state: weights, optimiser and step number say everythin
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,13 @@ from offline_rl.buffer import MixingBuffer, Transitions, Windows
 
 _NOISE_STREAM = 2  # spawn key: updates share no random numbers with batches
 _INITIAL_STREAM = 3
+_AHEAD = 16  # updates whose seeds are computed together
 _TARGET = "targ_"
 
 
 @contextmanager
-def _torch_seed(device: str, *key: int) -> Iterator[None]:
-    """Torch draws from `key` inside the block and goes on as before after it."""
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+def _torch_seed(device: str, seed: int) -> Iterator[None]:
+    """Torch draws from `seed` inside the block and goes on as before after it."""
     on_cpu = device.startswith("cpu")
     # Named devices: by default fork_rng would wake every GPU, also for training on a CPU.
     with torch.random.fork_rng(devices=[] if on_cpu else [device]):
@@ -31,6 +32,18 @@ def _torch_seed(device: str, *key: int) -> Iterator[None]:
         # an update, and memory that is never given back.
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
         yield
+
+
+def _seed(*key: int) -> int:
+    """A seed for torch that is a function of `key`."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+@lru_cache(maxsize=2)
+def _noise_seeds(seed: int, chunk: int) -> list[int]:
+    """Seeds of the noise in updates 16 * chunk and on: one at a time, each costs a cold start."""
+    steps = range(chunk * _AHEAD, (chunk + 1) * _AHEAD)
+    return [_seed(seed, _NOISE_STREAM, step) for step in steps]
 
 
 class Learner:
@@ -56,15 +69,16 @@ class Learner:
         self.algorithm = find_algorithm(algorithm, kind)
         self.config, self.device, self._seed = config, device, seed
         rate = config.learning_rate or self.algorithm.learning_rate
-        with _torch_seed(device, seed, _INITIAL_STREAM):
+        with _torch_seed(device, _seed(seed, _INITIAL_STREAM)):
             built = self.algorithm.create(config, rate, device)
             built.create_impl((input_dim,), action_size)
         self.implementation: Any = built.impl
 
     def update(self, buffer: MixingBuffer, step: int) -> dict[str, float]:
         """Named losses of update `step`, counted from 1."""
-        batch = self._batch(buffer, step)
-        with _torch_seed(self.device, self._seed, _NOISE_STREAM, step):
+        batch = self._batch(buffer, step, reuse=True)
+        chunk, place = divmod(step, _AHEAD)
+        with _torch_seed(self.device, _noise_seeds(self._seed, chunk)[place]):
             losses: dict[str, float] = self.implementation.update(batch, step)
         return losses
 
@@ -124,10 +138,10 @@ class Learner:
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values).to(self.device)
 
-    def _batch(self, buffer: MixingBuffer, step: int) -> Any:
+    def _batch(self, buffer: MixingBuffer, step: int, reuse: bool = False) -> Any:
         if self.algorithm.windows:
             return self._window_batch(buffer.windows(step, self.config.context_steps))
-        return self._transition_batch(buffer.transitions(step, self.algorithm.bootstraps))
+        return self._transition_batch(buffer.transitions(step, self.algorithm.bootstraps, reuse))
 
     def _transition_batch(self, batch: Transitions) -> Any:
         from offline_rl.d3rlpy_parts import TorchMiniBatch

@@ -15,7 +15,7 @@ from offline_rl.agents import Agent
 from offline_rl.algorithms import ALGORITHMS, ActionKind, AlgorithmConfig, find_algorithm
 from offline_rl.buffer import MixingBuffer
 from offline_rl.goal_encoder import EncodedGoals
-from offline_rl.learner import Learner, _torch_seed
+from offline_rl.learner import Learner, _noise_seeds, _seed, _torch_seed
 from offline_rl.normalizer import Normalizer
 from offline_rl.policies import AgentPolicy, RandomPolicy
 from offline_rl.train import TrainingDivergedError, train_agent
@@ -303,11 +303,11 @@ def test_training_without_any_episodes_is_refused() -> None:
 
 
 def test_seeding_an_update_on_a_cpu_draws_as_torch_does_and_queues_nothing_for_a_gpu() -> None:
-    key = (3, 2, 1)
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+    seed = int(np.random.SeedSequence((3, 2, 1)).generate_state(1, np.uint64)[0] >> 1)
+    assert _seed(3, 2, 1) == _noise_seeds(3, 0)[1] == seed
     waiting = len(torch.cuda._queued_calls)
     before = torch.get_rng_state()
-    with _torch_seed("cpu", *key):
+    with _torch_seed("cpu", seed):
         drawn = torch.rand(4)
     assert len(torch.cuda._queued_calls) == waiting
     assert torch.equal(torch.get_rng_state(), before)

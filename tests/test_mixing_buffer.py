@@ -81,11 +81,25 @@ def test_steps_are_drawn_uniformly_within_a_data_set() -> None:
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
     data = flat_episodes([make_episode(9)])
     forwards, backwards = make_buffer(data), make_buffer(data)
-    first = [forwards.transitions(step).inputs for step in range(5)]
-    second = [backwards.transitions(step).inputs for step in reversed(range(5))][::-1]
+    first = [forwards.transitions(step).inputs for step in range(40)]
+    second = [backwards.transitions(step).inputs for step in reversed(range(40))][::-1]
     assert np.array_equal(first, second)
+    alone = [make_buffer(data).transitions(step).inputs for step in (0, 15, 16, 39)]
+    assert np.array_equal(alone, [first[step] for step in (0, 15, 16, 39)])
     assert not np.array_equal(first[0], first[1])
     assert not np.array_equal(make_buffer(data, seed=1).transitions(0).inputs, first[0])
+
+
+def test_a_batch_that_is_reused_is_written_over_and_no_other_is() -> None:
+    data = flat_episodes([make_episode(9)])
+    buffer, expected = make_buffer(data), make_buffer(data)
+    kept, reused = buffer.transitions(0), buffer.transitions(1, reuse=True)
+    assert np.array_equal(reused.inputs, expected.transitions(1).inputs)
+    assert np.array_equal(reused.next_inputs, expected.transitions(1).next_inputs)
+    again = buffer.transitions(2, reuse=True)
+    assert again.inputs is reused.inputs
+    assert np.array_equal(again.inputs, expected.transitions(2).inputs)
+    assert np.array_equal(kept.inputs, expected.transitions(0).inputs)
 
 
 def test_only_successful_episodes_are_drawn_when_asked() -> None:
