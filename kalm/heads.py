@@ -172,14 +172,19 @@ class BinnedHead(nn.Module):
         low = known.floor().clamp(max=self.num_bins - 2).long()
         share = place - low
         nearest = known.round().long()
-        total = hidden.new_zeros(len(hidden))
-        for number in range(change.shape[-1]):
-            logits = self._logits(hidden, number, list(nearest.unbind(-1)[:number]))
-            log_p = functional.log_softmax(logits.float(), dim=-1)
-            at_low = log_p.gather(1, low[:, number, None])[:, 0]
-            at_high = log_p.gather(1, low[:, number, None] + 1)[:, 0]
-            total = total - (1 - share[:, number]) * at_low - share[:, number] * at_high
-        return total / change.shape[-1]
+        log_p = functional.log_softmax(self._known_logits(hidden, nearest), dim=-1)
+        at_low = log_p.gather(-1, low[..., None])[..., 0]
+        at_high = log_p.gather(-1, low[..., None] + 1)[..., 0]
+        return -((1 - share) * at_low + share * at_high).mean(-1)
+
+    def _known_logits(self, hidden: Tensor, bins: Tensor) -> Tensor:
+        """Logits (M, E, K) of all numbers at once, where their bins (M, E) are known."""
+        tables = [table(bins[:, number]) for number, table in enumerate(self.previous)]
+        read = torch.stack([hidden, *tables], dim=0).cumsum(0)  # (E, M, H)
+        read = torch.cat([read[:1], functional.silu(read[1:])])
+        weights = torch.stack([output.get_parameter("weight") for output in self.outputs])
+        biases = torch.stack([output.get_parameter("bias") for output in self.outputs])
+        return torch.baddbmm(biases[:, None], read, weights.mT).transpose(0, 1).float()
 
     def mean(self, hidden: Tensor) -> Tensor:
         """Expected change (M, E), each number given the likeliest bin of those before it."""

@@ -176,10 +176,10 @@ class LanguageModel(nn.Module):
 
     def word_losses(self, before: Tensor, batch: "Tensors") -> dict[str, Tensor]:
         """`token_sum` and `token_count` of words foretold by `before` (B, L - 1, H)."""
-        rows = batch.loss[:, 1:] & (batch.kind[:, 1:] == Kind.TEXT)
-        token_sum = functional.cross_entropy(
-            self.word_logits(before[rows]), batch.token[:, 1:][rows], reduction="sum"
-        )
+        rows = Rows.of(batch.loss[:, 1:] & (batch.kind[:, 1:] == Kind.TEXT))
+        logits = rows.real(self.word_logits(rows.take(before)))
+        wanted = rows.real(rows.take(batch.token[:, 1:]))
+        token_sum = functional.cross_entropy(logits, wanted, reduction="sum")
         return {"token_sum": token_sum, "token_count": rows.sum()}
 
     def loss_counts(self, batch: "Tensors") -> dict[str, Tensor]:
@@ -211,6 +211,43 @@ class Tensors:
                 for name in Packed.__dataclass_fields__
             }
         )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some positions of a batch, filled up to one of few numbers of rows.
+
+    Layers prepare themselves for each number of rows that they meet; were it another one in every
+    batch, that would take a sixth of training on a CPU.
+    """
+
+    places: Tensor  # (P,) int64, of B * L positions; the first one again fills up
+    count: int  # of them are real
+
+    @classmethod
+    def of(cls, chosen: Tensor) -> "Rows":
+        """The positions where `chosen` (B, L) is True; at most a sixteenth more, or seven."""
+        places = chosen.flatten().nonzero()[:, 0]
+        count = len(places)
+        multiple = max(8, 1 << count.bit_length() >> 5)
+        return cls(torch.cat([places, places[:1].expand(-count % multiple)]), count)
+
+    def take(self, values: Tensor) -> Tensor:
+        """Rows (P, ...) of `values` (B, L, ...)."""
+        return values.flatten(0, 1).index_select(0, self.places)
+
+    def real(self, rows: Tensor) -> Tensor:
+        """The real ones (M, ...) of `rows` (P, ...)."""
+        return rows[: self.count]
+
+    def put(self, values: Tensor, rows: Tensor) -> Tensor:
+        """`values` (B, L, ...) with `rows` (P, ...) in their places."""
+        flat = values.flatten(0, 1).index_copy(0, self.places[: self.count], self.real(rows))
+        return flat.view_as(values)
+
+    def sum(self) -> Tensor:
+        """Their number."""
+        return torch.tensor(self.count, device=self.places.device)
 
 
 def total_loss(sums: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -24,7 +24,7 @@ from kalm.heads import (
     Trunk,
     draw,
 )
-from kalm.language_model import LanguageModel, Tensors
+from kalm.language_model import LanguageModel, Rows, Tensors
 from kalm.layout import UNKNOWN, Kind, Layout
 
 
@@ -144,12 +144,10 @@ class GroundedModel(LanguageModel):
     def embed(self, batch: Tensors) -> Tensor:
         """Input embeddings (B, L, H)."""
         words = super().embed(batch)
-        rows = batch.kind != Kind.TEXT
-        rollout = self._embed_rollout(
-            *(batch.kind[rows], batch.slot[rows], batch.value[rows]),
-            *(batch.hint[rows], batch.action[rows], batch.acted[rows]),
-        )
-        return words.index_put((rows,), (rollout * self.word_scale).to(words.dtype))
+        rows = Rows.of(batch.kind != Kind.TEXT)
+        fields = (batch.kind, batch.slot, batch.value, batch.hint, batch.action, batch.acted)
+        rollout = self._embed_rollout(*map(rows.take, fields))
+        return rows.put(words, (rollout * self.word_scale).to(words.dtype))
 
     def _embed_rollout(
         self,
@@ -193,8 +191,10 @@ class GroundedModel(LanguageModel):
         """Last hidden states (B, L, H), at `rows` (B, L) of a rollout with the trunk's help."""
         if self.trunk is None:
             return hidden
-        helped = self.trunk(hidden[rows].float(), embedded[rows].float() / self.word_scale)
-        return hidden.index_put((rows,), helped.to(hidden.dtype))
+        some = Rows.of(rows)
+        inputs = some.take(embedded).float() / self.word_scale
+        helped = self.trunk(some.take(hidden).float(), inputs)
+        return some.put(hidden, helped.to(hidden.dtype))
 
     def forward(self, batch: Tensors) -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""
@@ -208,11 +208,10 @@ class GroundedModel(LanguageModel):
         """Sum and count of recognising, in a middle layer, which training goals a state meets."""
         if self.goal_head is None:
             return {"goal_sum": middle.new_zeros(()), "goal_count": middle.new_zeros(())}
-        rows = batch.held[..., 0] != UNKNOWN
-        logits = self.goal_head(middle[rows].float())
-        losses = functional.binary_cross_entropy_with_logits(
-            logits, batch.held[rows].float(), reduction="sum"
-        )
+        rows = Rows.of(batch.held[..., 0] != UNKNOWN)
+        logits = rows.real(self.goal_head(rows.take(middle).float()))
+        held = rows.real(rows.take(batch.held)).float()
+        losses = functional.binary_cross_entropy_with_logits(logits, held, reduction="sum")
         return {"goal_sum": losses, "goal_count": rows.sum()}
 
     def losses(self, hidden: Tensor, batch: Tensors) -> dict[str, Tensor]:
@@ -221,22 +220,23 @@ class GroundedModel(LanguageModel):
         wanted = batch.loss[:, 1:]
         sums: dict[str, Tensor] = {}
 
-        rows = wanted & (kind == Kind.STATE)
-        previous = batch.hint[:, :-1, : self.layout.slot_dim][rows]
-        change = (batch.value[:, 1:][rows] - previous) / self.unit
-        sums["state_sum"] = self.state_head.loss(before[rows].float(), change).sum()
-        sums["state_count"] = rows.sum()
+        rows = Rows.of(wanted & (kind == Kind.STATE))
+        previous = rows.take(batch.hint[:, :-1, : self.layout.slot_dim])
+        change = (rows.take(batch.value[:, 1:]) - previous) / self.unit
+        state_losses = self.state_head.loss(rows.take(before).float(), change)
+        sums["state_sum"], sums["state_count"] = rows.real(state_losses).sum(), rows.sum()
 
-        rows = wanted & (kind == Kind.ACTION)
-        sums["action_sum"] = self._action_loss(before[rows].float(), batch.action[:, 1:][rows])
-        sums["action_count"] = rows.sum()
+        rows = Rows.of(wanted & (kind == Kind.ACTION))
+        action_losses = self._action_loss(rows.take(before).float(), rows.take(batch.action[:, 1:]))
+        sums["action_sum"], sums["action_count"] = rows.real(action_losses).sum(), rows.sum()
 
         sums |= self.word_losses(before, batch)
 
-        rows = batch.stop != UNKNOWN
-        logits = self.stop_head(hidden[rows].float())[:, 0]
+        rows = Rows.of(batch.stop != UNKNOWN)
+        logits = rows.real(self.stop_head(rows.take(hidden).float())[:, 0])
+        stops = rows.real(rows.take(batch.stop)).float()
         sums["stop_sum"] = functional.binary_cross_entropy_with_logits(
-            logits, batch.stop[rows].float(), reduction="sum"
+            logits, stops, reduction="sum"
         )
         sums["stop_count"] = rows.sum()
         return sums
@@ -253,10 +253,11 @@ class GroundedModel(LanguageModel):
         }
 
     def _action_loss(self, hidden: Tensor, action: Tensor) -> Tensor:
+        """Loss (M,) of `hidden` (M, H) against actions (M, A)."""
         if isinstance(self.action_head, BinnedHead):
-            return self.action_head.loss(hidden, action).sum()
+            return self.action_head.loss(hidden, action)
         logits = self.action_head(hidden)
-        return functional.cross_entropy(logits, action[:, 0].long(), reduction="sum")
+        return functional.cross_entropy(logits, action[:, 0].long(), reduction="none")
 
     # ---------------------------------------------------------------- read heads
 

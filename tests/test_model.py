@@ -8,7 +8,7 @@ import torch
 from tiny_models import FAMILIES, grounded, task_stream, tokenizer, toy, toy_episodes
 
 from envs.episode import Episode
-from kalm.language_model import Tensors, total_loss
+from kalm.language_model import Rows, Tensors, total_loss
 from kalm.layout import Kind, Packed, collate, join
 from kalm.model import (
     GroundedModel,
@@ -90,7 +90,23 @@ def test_the_trunk_works_where_a_loss_reads_and_nowhere_else() -> None:
     found, everywhere = model(batch), model.losses(model.hidden(batch), batch)
     for name, value in everywhere.items():
         torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-5)
-    assert 0 < rows[0] < rows[1] == int((batch.kind != Kind.TEXT).sum())
+    everything = Rows.of(batch.kind != Kind.TEXT)
+    assert 0 < rows[0] < rows[1] == len(everything.places)
+
+
+def test_chosen_rows_are_filled_up_to_few_numbers_and_only_real_ones_count() -> None:
+    chosen = torch.zeros(3, 5, dtype=torch.bool)
+    chosen[0, 1] = chosen[2, 4] = True
+    rows, values = Rows.of(chosen), torch.arange(30.0).reshape(3, 5, 2)
+    assert rows.places.tolist() == [1, 14, 1, 1, 1, 1, 1, 1]
+    assert rows.real(rows.take(values)).tolist() == [[2.0, 3.0], [28.0, 29.0]]
+    moved = rows.put(values, -rows.take(values))
+    assert torch.equal(moved[~chosen], values[~chosen])
+    assert torch.equal(moved[chosen], -values[chosen])
+    assert int(rows.sum()) == 2
+    numbers = {len(Rows.of(torch.ones(1, count, dtype=torch.bool)).places) for count in range(1024)}
+    assert len(numbers) <= 1 + 16 + 16 * 4  # up to 128 in eights, then sixteen an octave
+    assert len(Rows.of(torch.zeros(2, 3, dtype=torch.bool)).places) == 0
 
 
 @torch.inference_mode()

@@ -15,12 +15,11 @@ with implicit damping); numbers of the scene from `envs.clevr.model`.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
+from envs.clevr.compiled import compiled
 from envs.clevr.model import (
     ARMATURE,
     BALL_DAMPING,
@@ -74,11 +73,6 @@ SAME_PLACE = 1e-15  # nearer centres push each other apart along x, as in MuJoCo
 MAX_ITERATIONS = 50  # of Newton's method, and of the search along a step; more than five are rare
 CONVERGED = 1e-22  # half of what a Newton step could still gain, in the problem's own units
 
-_compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
-    cache=True, nogil=True, error_model="numpy"
-)
-
-
 _TABLE = np.dtype(  # one table during a push
     [
         ("positions", np.float64, (NUM_BALLS + 1, 3)),
@@ -118,7 +112,7 @@ _ISLAND = np.dtype(  # bodies that touch
 )
 
 
-@_compiled
+@compiled
 def advance(states: np.ndarray, controls: np.ndarray, count: int) -> None:
     """Advances tables in place by `count` physics steps, under constant controls.
 
@@ -132,7 +126,7 @@ def advance(states: np.ndarray, controls: np.ndarray, count: int) -> None:
         _push(states[row], controls[row], count, tables[0], contacts, islands[0])
 
 
-@_compiled
+@compiled
 def _push(
     state: np.ndarray,
     control: np.ndarray,
@@ -151,7 +145,7 @@ def _push(
     _pack(state, table)
 
 
-@_compiled
+@compiled
 def _unpack(state: np.ndarray, table: Any) -> None:
     """Reads a state (70,), from which the solver starts cold."""
     for ball in range(NUM_BALLS):
@@ -167,7 +161,7 @@ def _unpack(state: np.ndarray, table: Any) -> None:
     table.solution[:] = 0.0
 
 
-@_compiled
+@compiled
 def _pack(state: np.ndarray, table: Any) -> None:
     """Writes what `_unpack` reads."""
     for ball in range(NUM_BALLS):
@@ -181,7 +175,7 @@ def _pack(state: np.ndarray, table: Any) -> None:
     state[-2:] = table.velocities[-2:]
 
 
-@_compiled
+@compiled
 def _rotate(orientation: np.ndarray, sense: float, vector: np.ndarray, out: np.ndarray) -> None:
     """Rotates `vector` (3,) by a unit quaternion (4,), or back where `sense` is -1."""
     w, x, y, z = orientation
@@ -193,7 +187,7 @@ def _rotate(orientation: np.ndarray, sense: float, vector: np.ndarray, out: np.n
     out[2] = c + 2.0 * (w * third + x * second - y * first)
 
 
-@_compiled
+@compiled
 def _accelerate_freely(table: Any, control: np.ndarray) -> None:
     """Accelerations without contacts: damping, gravity and the pusher's motors."""
     for dof in range(NUM_DOFS):
@@ -204,7 +198,7 @@ def _accelerate_freely(table: Any, control: np.ndarray) -> None:
         table.free[6 * NUM_BALLS + axis] += control[axis] / PUSHER_INERTIA
 
 
-@_compiled
+@compiled
 def _accelerate(table: Any, contacts: np.ndarray, island: Any) -> None:
     """Accelerations with contacts; `table.solution` holds those of the step before at first."""
     island.touching = 0
@@ -231,13 +225,13 @@ def _accelerate(table: Any, contacts: np.ndarray, island: Any) -> None:
                 _solve(table, contacts, island)
 
 
-@_compiled
+@compiled
 def _root(label: int) -> int:
     """The body that a label names: labels of bodies without contacts are -1 - body."""
     return label if label >= 0 else -1 - label
 
 
-@_compiled
+@compiled
 def _touch_walls(table: Any, contacts: np.ndarray, island: Any) -> None:
     """Adds contacts of balls with walls, and labels bodies by themselves."""
     island.labels[PUSHER] = -1 - PUSHER
@@ -253,7 +247,7 @@ def _touch_walls(table: Any, contacts: np.ndarray, island: Any) -> None:
                 island.touching += 1
 
 
-@_compiled
+@compiled
 def _touch_bodies(table: Any, contacts: np.ndarray, island: Any) -> None:
     """Adds contacts of balls with each other and with the pusher, and labels them together."""
     positions = table.positions
@@ -275,7 +269,7 @@ def _touch_bodies(table: Any, contacts: np.ndarray, island: Any) -> None:
                 _join(island.labels, one, other)
 
 
-@_compiled
+@compiled
 def _join(labels: np.ndarray, one: int, other: int) -> None:
     """Makes the islands of two bodies one, named by its smallest body."""
     labels[one], labels[other] = _root(labels[one]), _root(labels[other])
@@ -285,7 +279,7 @@ def _join(labels: np.ndarray, one: int, other: int) -> None:
             labels[body] = min(first, second)
 
 
-@_compiled
+@compiled
 def _roll(table: Any, ball: int, gap: float) -> bool:
     """Solves for a ball with no contact but the table's, where all four edges exert a force.
 
@@ -316,7 +310,7 @@ def _roll(table: Any, ball: int, gap: float) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def _impedance(gap: float) -> float:
     """How strongly a contact insists: 0.9 at the margin, 0.95 from a millimetre within it."""
     depth = (CONTACT_MARGIN - gap) / IMPEDANCE_WIDTH
@@ -326,14 +320,14 @@ def _impedance(gap: float) -> float:
     return LEAST_IMPEDANCE + share * (MOST_IMPEDANCE - LEAST_IMPEDANCE)
 
 
-@_compiled
+@compiled
 def _weight(impedance: float, mobility: float) -> float:
     """`D` of every edge of a contact between bodies whose mobilities add up to `mobility`."""
     softness = (1.0 - impedance) / impedance * mobility * (1.0 + FRICTION * FRICTION)
     return 1.0 / (2.0 * FRICTION * FRICTION * softness)
 
 
-@_compiled
+@compiled
 def _touch_plane(
     table: Any, contact: Any, ball: int, gap: float, x: float, y: float, z: float
 ) -> None:
@@ -343,7 +337,7 @@ def _touch_plane(
     _finish_contact(table, contact, gap, BALL_MOBILITY)
 
 
-@_compiled
+@compiled
 def _touch_pair(
     table: Any, contact: Any, ball: int, other: int, gap: float, x: float, y: float, z: float
 ) -> None:
@@ -364,7 +358,7 @@ def _touch_pair(
         _finish_contact(table, contact, gap, 2.0 * BALL_MOBILITY)
 
 
-@_compiled
+@compiled
 def _set_ball(
     contact: Any,
     column: int,
@@ -405,7 +399,7 @@ def _set_ball(
         jacobian[2, column + 3 + axis] = lever * first[axis]
 
 
-@_compiled
+@compiled
 def _finish_contact(table: Any, contact: Any, gap: float, mobility: float) -> None:
     """Fills in what a contact wants and how much, from its gap and velocity."""
     impedance = _impedance(gap)
@@ -418,7 +412,7 @@ def _finish_contact(table: Any, contact: Any, gap: float, mobility: float) -> No
     contact.wanted[0] -= STIFFNESS * impedance * (gap - CONTACT_MARGIN)
 
 
-@_compiled
+@compiled
 def _gather_island(label: int, contacts: np.ndarray, island: Any) -> None:
     """Lists contacts and degrees of freedom of the bodies with that label."""
     island.num_contacts, island.size = 0, 0
@@ -438,7 +432,7 @@ def _gather_island(label: int, contacts: np.ndarray, island: Any) -> None:
                 contact.places[column] = island.places[contact.dofs[column]]
 
 
-@_compiled
+@compiled
 def _solve(table: Any, contacts: np.ndarray, island: Any) -> None:
     """Newton's method on an island, from its accelerations in `table.solution`."""
     for index in range(island.num_contacts):
@@ -464,7 +458,7 @@ def _solve(table: Any, contacts: np.ndarray, island: Any) -> None:
                 contact.misses[row] += length * contact.changes[row]
 
 
-@_compiled
+@compiled
 def _edges(contact: Any, length: float) -> int:
     """Bits of a contact's edges that exert a force `length` along the Newton step."""
     normal = contact.misses[0] + length * contact.changes[0]
@@ -474,7 +468,7 @@ def _edges(contact: Any, length: float) -> int:
     return int(bits | (normal + second < 0.0) << 2 | (normal - second < 0.0) << 3)
 
 
-@_compiled
+@compiled
 def _find_step(table: Any, contacts: np.ndarray, island: Any) -> float:
     """Fills in the Newton step; twice what it would gain, were no edge to change."""
     size, step, hessian = island.size, island.step, island.hessian
@@ -501,7 +495,7 @@ def _find_step(table: Any, contacts: np.ndarray, island: Any) -> float:
     return gain
 
 
-@_compiled
+@compiled
 def _factorise(matrix: np.ndarray, inverse: np.ndarray, size: int) -> None:
     """Cholesky's factor in the lower half of `matrix`, and the inverse of its diagonal."""
     for row in range(size):
@@ -516,7 +510,7 @@ def _factorise(matrix: np.ndarray, inverse: np.ndarray, size: int) -> None:
         inverse[row] = 1.0 / math.sqrt(entry)
 
 
-@_compiled
+@compiled
 def _add_forces(contact: Any, island: Any) -> None:
     """Adds a contact's forces to the right-hand side and its curvature to the Hessian."""
     bits, weight = contact.active, contact.weight
@@ -543,7 +537,7 @@ def _add_forces(contact: Any, island: Any) -> None:
             island.hessian[place, contact.places[other]] += entry
 
 
-@_compiled
+@compiled
 def _search(table: Any, contacts: np.ndarray, island: Any) -> tuple[float, bool]:
     """How far to go along the Newton step, and whether the problem's minimum lies there."""
     same = True
@@ -575,7 +569,7 @@ def _search(table: Any, contacts: np.ndarray, island: Any) -> tuple[float, bool]
     return length, False
 
 
-@_compiled
+@compiled
 def _slope_at(
     contacts: np.ndarray, island: Any, slope: float, curvature: float, length: float
 ) -> tuple[float, float]:
@@ -598,7 +592,7 @@ def _slope_at(
     return value, rise
 
 
-@_compiled
+@compiled
 def _integrate(table: Any) -> None:
     """One step of Euler's method: velocities with implicit damping first, then positions."""
     velocities = table.velocities
@@ -612,7 +606,7 @@ def _integrate(table: Any) -> None:
         table.positions[PUSHER, axis] += TIMESTEP * velocities[6 * PUSHER + axis]
 
 
-@_compiled
+@compiled
 def _turn(orientation: np.ndarray, spin: np.ndarray) -> None:
     """Turns a unit quaternion (4,) by one step of a spin (3,) in the world's frame."""
     half = 0.5 * TIMESTEP

@@ -6,6 +6,7 @@ one and are shot out by the first step. That is kept as the default; "inside_wal
 
 import numpy as np
 
+from envs.clevr.compiled import compiled
 from envs.clevr.predicates import NUM_BALLS
 
 RESET_BOXES = {  # left, right, bottom, top of the box of centres
@@ -29,28 +30,46 @@ def draw_scenes(count: int, rng: np.random.Generator, reset: str = "box") -> np.
     return np.array(scenes, np.float64).reshape(count, NUM_BALLS, 2)
 
 
-def _draw_scene(
-    rng: np.random.Generator, box: tuple[float, float, float, float]
-) -> list[tuple[float, float]]:
-    """Five centres; plain numbers, since a scene takes some thirty draws of two numbers each."""
+def _draw_scene(rng: np.random.Generator, box: tuple[float, float, float, float]) -> np.ndarray:
+    """Five centres (5, 2), after some thirty draws of two numbers."""
+    placed, progress = np.empty((NUM_BALLS, 2)), np.zeros(2, np.int64)
+    while progress[0] < NUM_BALLS:
+        _place(rng.random((_BLOCK, 2)), box, placed, progress)
+    return placed
+
+
+@compiled
+def _place(
+    draws: np.ndarray,
+    box: tuple[float, float, float, float],
+    placed: np.ndarray,
+    progress: np.ndarray,
+) -> None:
+    """Goes on placing balls with `draws` (N, 2) until all five lie there.
+
+    Args:
+        progress: (2,) how many lie in `placed` (5, 2), and tries of the next one so far.
+    """
     left, right, bottom, top = box
-    placed: list[tuple[float, float]] = []
-    tries = 0
-    while True:
-        for u, v in rng.random((_BLOCK, 2)).tolist():
-            x, y = left + (right - left) * u, bottom + (top - bottom) * v
-            if all(_fits(abs(x - other), abs(y - beside)) for other, beside in placed):
-                placed.append((x, y))
-                tries = 0
-                if len(placed) == NUM_BALLS:
-                    return placed
-            else:
-                tries += 1
-                if tries == _TRIES:
-                    placed, tries = [], 0
+    for draw in range(len(draws)):
+        x = left + (right - left) * draws[draw, 0]
+        y = bottom + (top - bottom) * draws[draw, 1]
+        if _fits(x, y, placed[: progress[0]]):
+            placed[progress[0], 0], placed[progress[0], 1] = x, y
+            progress[0], progress[1] = progress[0] + 1, 0
+            if progress[0] == NUM_BALLS:
+                return
+        else:
+            progress[1] += 1
+            if progress[1] == _TRIES:
+                progress[0], progress[1] = 0, 0
 
 
-def _fits(dx: float, dy: float) -> bool:
-    """Whether two centres so far apart along the axes can lie on one table at reset."""
-    aligned = 0 < dx < _ALIGNED or 0 < dy < _ALIGNED
-    return not aligned and dx * dx + dy * dy >= _GAP * _GAP
+@compiled
+def _fits(x: float, y: float, placed: np.ndarray) -> bool:
+    """Whether a ball can lie there at reset, beside those that lie already."""
+    for other in range(len(placed)):
+        dx, dy = abs(x - placed[other, 0]), abs(y - placed[other, 1])
+        if 0 < dx < _ALIGNED or 0 < dy < _ALIGNED or dx * dx + dy * dy < _GAP * _GAP:
+            return False
+    return True
