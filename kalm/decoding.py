@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers.cache_utils import Cache
 
 from kalm.language_model import LanguageModel, Tensors
@@ -21,7 +22,11 @@ BLOCK = 64  # positions; a multiple of every vector register
 
 
 class SlotCache(Cache):  # type: ignore[misc]
-    """Keys and values (R, heads, capacity, head_dim) per layer, written at each row's own place."""
+    """Keys and values (R, heads, places, head_dim) per layer, written at each row's own place.
+
+    Tables grow and shrink with the visible places: products in bfloat16 on a CPU copy all of a
+    table of which they read a part, at every step.
+    """
 
     def __init__(self, num_rows: int, capacity: int) -> None:
         super().__init__(layers=[])
@@ -37,10 +42,11 @@ class SlotCache(Cache):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         """Writes (B, heads, Q, head_dim) and returns the visible part of these rows."""
         if layer_idx == len(self.keys):
-            shape = (self.num_rows, key_states.shape[1], self.capacity, key_states.shape[-1])
+            shape = (self.num_rows, key_states.shape[1], self.visible, key_states.shape[-1])
             self.keys.append(key_states.new_zeros(shape))
             self.values.append(value_states.new_zeros(shape))
-        keys, values = self.keys[layer_idx], self.values[layer_idx]
+        keys = self.keys[layer_idx] = self._fitted(self.keys[layer_idx])
+        values = self.values[layer_idx] = self._fitted(self.values[layer_idx])
         rows = torch.arange(self.num_rows) if self.rows is None else self.rows
         rows = rows.to(keys.device)[:, None]
         keys[rows, :, self.places] = key_states.transpose(1, 2)
@@ -49,6 +55,15 @@ class SlotCache(Cache):  # type: ignore[misc]
             return keys[:, :, : self.visible], values[:, :, : self.visible]
         chosen = rows[:, 0]
         return keys[chosen, :, : self.visible], values[chosen, :, : self.visible]
+
+    def _fitted(self, table: Tensor) -> Tensor:
+        """`table` with all visible places; with no others, where every row is read."""
+        missing = self.visible - table.shape[2]
+        if missing > 0:
+            return functional.pad(table, (0, 0, 0, missing))
+        if missing < 0 and self.rows is None:  # no row is longer than what is visible of all
+            return table[:, :, : self.visible].contiguous()
+        return table
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Visible length; positions come from `position_ids`, so models do not rely on it."""
