@@ -44,3 +44,4 @@ demo: setup
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf envs/clevr/__pycache__
