@@ -1,7 +1,8 @@
 """Grounding against TRL's SFTTrainer on the same rollouts written as text, and against the limit.
 
-Both sides train the same backbone in bfloat16 on batches of as many whole rollouts, sorted by
-length, with the fused AdamW; TRL without gradient checkpointing, which would only cost it time.
+Both sides train the same backbone, in bfloat16 where the machine has it, on batches of as many
+whole rollouts, sorted by length, with the fused AdamW; TRL without gradient checkpointing, which
+would only cost it time.
 """
 
 import tempfile
@@ -35,6 +36,7 @@ from kalm.batches import Batches
 from kalm.finetune import FinetuneConfig, finetune
 from kalm.layout import Layout, Packed, join
 from kalm.model import GroundedModel, GroundingConfig
+from kalm.precision import has_bfloat16
 from kalm.pretrained import train_quickly
 from kalm.prompts import generation_prompt
 from kalm.tasks import RolloutSet
@@ -178,7 +180,7 @@ class _Ours:
             longest = max(len(packed) for _, packed in batches.at(update)[1])
             dense = torch.randn(size.batch, longest, size.hidden)
             began = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
                 hidden = decoder(inputs_embeds=dense, use_cache=False).last_hidden_state
             hidden.float().square().mean().backward()
             optimizer.step()
@@ -226,7 +228,7 @@ class _Text:
             train_sampling_strategy="group_by_length",
             gradient_checkpointing=False,
             optim="adamw_torch_fused",
-            bf16=True,
+            bf16=has_bfloat16("cpu"),
             use_cpu=True,
             dataloader_pin_memory=False,
             save_strategy="no",

@@ -1,8 +1,9 @@
 """Imagination against a language model that writes rollouts as text, and against the bare backbone.
 
-Both sides decode rollouts of the same lengths, those of real ones, with the same backbone in
-bfloat16 and a key-value cache, as many at once. The peer takes the likeliest token, which is the
-cheapest way; its batches run until their longest rollout is written, while our slots are refilled.
+Both sides decode rollouts of the same lengths, those of real ones, with the same backbone, in
+bfloat16 where the machine has it, and a key-value cache, as many at once. The peer takes the
+likeliest token, which is the cheapest way; its batches run until their longest rollout is written,
+while our slots are refilled.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ from experiments.bench_models import backbone, grounded, prompt_text, tokenizer,
 from experiments.bench_rollouts import rollouts
 from kalm.engine import FINISHED, GenerationConfig, GenerationEngine, Request
 from kalm.model import GroundingConfig
+from kalm.precision import quick_dtype
 from kalm.pretrained import decode_quickly
 from kalm.prompts import generation_prompt
 from kalm.tokenizer import encode_all
@@ -188,7 +190,7 @@ class _Text:
 
     def __init__(self, size: Size, episodes: Sequence[Episode]) -> None:
         self._size, self._episodes = size, episodes
-        self._model: Any = backbone(size.hidden, size.layers).to(torch.bfloat16).eval()
+        self._model: Any = backbone(size.hidden, size.layers).to(quick_dtype("cpu")).eval()
         self._tokens_per_step = tokens_per_step(episodes)
 
     def run(self) -> Done:

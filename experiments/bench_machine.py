@@ -16,10 +16,14 @@ def machine() -> dict[str, str]:
     """Facts that speeds depend on."""
     import torch
 
+    from kalm.precision import quick_dtype
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     found = {
         "processor": processor(),
         "cores": str(available_cores()),
         "threads": str(torch.get_num_threads()),
+        "arithmetic": str(quick_dtype(device)).removeprefix("torch."),
         "memory": f"{memory_gb():.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -43,7 +43,7 @@ class ImagineConfig(Settings):
     tries: Count = 1  # rollouts per goal and start, of which the best is kept
     plausible: bool = True  # whether decoded states pass the plausibility hook
     rollouts_per_shard: Count = 500  # unit of work and of loss after a crash
-    bf16: bool = True  # backbone in bfloat16; off for rollouts that agree to the last bit
+    bf16: bool = True  # backbone in bfloat16, where there is any; off for equal last bits
     seed: Whole = 0  # of goals, starts and draws
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 

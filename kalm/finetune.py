@@ -32,6 +32,7 @@ from kalm.checkpoints import (
 from kalm.language_model import LanguageModel, Tensors, total_loss
 from kalm.layout import Packed, collate
 from kalm.optimizers import OPTIMIZERS, make_optimizers
+from kalm.precision import no_bfloat16
 from kalm.pretrained import save_model, train_quickly
 from kalm.processes import Processes
 
@@ -55,7 +56,7 @@ class FinetuneConfig(Settings):
     schedule: str = "cosine"  # "cosine" or "linear" fall to zero
     weight_decay: NotNegative = 0.01  # times the learning rate, each step
     clip_norm: Positive = 1.0  # largest gradient norm
-    bf16: bool = True  # bfloat16 autocast; off for exactness tests
+    bf16: bool = True  # bfloat16 autocast, where the device has it; off for exactness tests
     bucket_batches: Count = 32  # batches that are sorted by length together
     log_steps: Count = 50  # steps between metrics
     validate_steps: Count = 500  # steps between validations
@@ -175,6 +176,8 @@ class _Run:
         self.config, self.folder, self.base_model = config, Path(folder), base_model
         self.batches = Batches(stream, config.batch_size, config.bucket_batches)
         self.say = on_message
+        if config.bf16 and not self.processes.bf16:
+            self.say(no_bfloat16(self.processes.device))
         self.bare = model
         self.step, self.best_loss = 0, math.inf
         train_quickly(model.backbone)

@@ -23,6 +23,7 @@ from envs.settings import Count, NotNegative, Positive, Settings, Share
 from envs.world import Goal
 from kalm import prompts
 from kalm.optimizers import make_optimizers
+from kalm.precision import has_bfloat16
 from kalm.pretrained import train_quickly
 from kalm.tokenizer import build_tokenizer, encode
 
@@ -52,7 +53,7 @@ class PrimerConfig(Settings):
     warmup_share: Share = 0.06  # of all steps, linear; cosine to a twentieth afterwards
     question_weight: NotNegative = 0.05  # weight of the loss on questions; answers weigh 1
     sentence_share: NotNegative = 0.05  # plain training sentences added, as a share of the pairs
-    bf16: bool = True  # bfloat16 arithmetic (weights stay float32)
+    bf16: bool = True  # bfloat16 arithmetic, where the device has it (weights stay float32)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -230,13 +231,14 @@ def _prime(
         model, "muon", config.learning_rate, outer=[model.lm_head], betas=(0.9, 0.98)
     )
     losses = []
+    half = config.bf16 and has_bfloat16(model.device)
     train_quickly(model)
     model.train()
     for step, batch in enumerate(batches):
         rate = _rate(step, len(batches), config.warmup_share) * config.learning_rate
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
             loss = _loss(model, [samples[index] for index in batch], config.question_weight)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"Priming loss is {loss.item()} at step {step}.")

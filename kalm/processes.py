@@ -26,6 +26,7 @@ from torch.distributed.tensor import DTensor
 
 from kalm import zero
 from kalm.language_model import LanguageModel
+from kalm.precision import has_bfloat16
 
 Flat = dict[str, torch.Tensor]  # weights by name, or optimizer state as PLACE.PARAMETER.NAME
 PATIENCE = timedelta(hours=2)  # for others: the first one writes a large model for a while
@@ -63,8 +64,9 @@ class Processes:
             ValueError: as `require_spread`.
         """
         require_spread(optimizer)
-        self._accelerator = _accelerator(bf16)
-        self._bf16 = bf16
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.bf16 = bf16 and has_bfloat16(device)
+        self._accelerator = _accelerator(self.bf16)
         self.count: int = self._accelerator.num_processes
         self.rank: int = self._accelerator.process_index
         self.is_first = self.rank == 0
@@ -94,7 +96,7 @@ class Processes:
         if self.kind == "zero":
             zero.configure(
                 self._accelerator.deepspeed_plugin.deepspeed_config,
-                bf16=self._bf16,
+                bf16=self.bf16,
                 clip_norm=clip_norm,
                 part_size=part_size,
                 num_parts=num_parts,
@@ -108,7 +110,7 @@ class Processes:
         return self._model, self._optimizers
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
-        """Computes in bfloat16 inside, where that was asked for; ZeRO-3 does so by itself."""
+        """Computes in bfloat16 inside, where `bf16` says so; ZeRO-3 does so by itself."""
         found: contextlib.AbstractContextManager[None] = self._accelerator.autocast()
         return found
 
