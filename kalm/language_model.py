@@ -7,14 +7,14 @@ and saving code.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kalm.layout import Kind, Layout, Packed
+from kalm.layout import UNKNOWN, Kind, Layout, Packed
 from kalm.tokenizer import encode, encode_all
 
 
@@ -170,15 +170,16 @@ class LanguageModel(nn.Module):
 
     def forward(self, batch: "Tensors") -> dict[str, Tensor]:
         """Sums and counts of every loss, so that any grouping of batches averages the same."""
-        hidden = self.hidden(batch)
+        read = Readings.of(batch)
+        hidden = read.take(self.hidden(batch))
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.word_losses(hidden[:, :-1], batch)
+            return self.word_losses(hidden, read)
 
-    def word_losses(self, before: Tensor, batch: "Tensors") -> dict[str, Tensor]:
-        """`token_sum` and `token_count` of words foretold by `before` (B, L - 1, H)."""
-        rows = Rows.of(batch.loss[:, 1:] & (batch.kind[:, 1:] == Kind.TEXT))
-        logits = rows.real(self.word_logits(rows.take(before)))
-        wanted = rows.real(rows.take(batch.token[:, 1:]))
+    def word_losses(self, hidden: Tensor, read: "Readings") -> dict[str, Tensor]:
+        """`token_sum` and `token_count` of words foretold by `hidden` (1, P, H)."""
+        rows = Rows.of(read.after.loss & (read.after.kind == Kind.TEXT))
+        logits = rows.real(self.word_logits(rows.take(hidden)))
+        wanted = rows.real(rows.take(read.after.token))
         token_sum = functional.cross_entropy(logits, wanted, reduction="sum")
         return {"token_sum": token_sum, "token_count": rows.sum()}
 
@@ -211,6 +212,40 @@ class Tensors:
                 for name in Packed.__dataclass_fields__
             }
         )
+
+    def at(self, places: Tensor) -> "Tensors":
+        """Positions `places` (P,), of B * L, as one sequence (1, P, ...)."""
+        fields = {name: getattr(self, name) for name in Packed.__dataclass_fields__}
+        return Tensors(
+            **{n: v.flatten(0, 1).index_select(0, places)[None] for n, v in fields.items()}
+        )
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The P positions of a batch that losses read, as one sequence, and those that follow them.
+
+    They are a fraction of all. Hidden states are taken from the batch once and then shared out
+    among the losses, so that the backward pass puts together one gradient of all positions.
+    """
+
+    places: Tensor  # (P,) int64, of B * L positions
+    here: Tensors  # (1, P, ...)
+    after: Tensors  # (1, P, ...); without `loss` where a sequence is over
+
+    @classmethod
+    def of(cls, batch: Tensors) -> "Readings":
+        """Those that foretell what is wanted, or whether a rollout ends."""
+        read = batch.stop != UNKNOWN
+        read[:, :-1] |= batch.loss[:, 1:]
+        places = read.flatten().nonzero()[:, 0]
+        goes_on = places % read.shape[1] != read.shape[1] - 1
+        after = batch.at(places + goes_on)
+        return cls(places, batch.at(places), replace(after, loss=after.loss & goes_on))
+
+    def take(self, values: Tensor) -> Tensor:
+        """Just these positions (1, P, ...) of `values` (B, L, ...)."""
+        return values.flatten(0, 1).index_select(0, self.places)[None]
 
 
 @dataclass(frozen=True)

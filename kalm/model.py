@@ -24,7 +24,7 @@ from kalm.heads import (
     Trunk,
     draw,
 )
-from kalm.language_model import LanguageModel, Rows, Tensors
+from kalm.language_model import LanguageModel, Readings, Rows, Tensors
 from kalm.layout import UNKNOWN, Kind, Layout
 
 
@@ -200,9 +200,11 @@ class GroundedModel(LanguageModel):
         """Sums and counts of every loss, so that any grouping of batches averages the same."""
         embedded = self.embed(batch)
         last, middle = self._last_and_middle(embedded)
-        hidden = self.read_out(last, embedded, _read_by_losses(batch))
+        read = Readings.of(batch)
+        hidden, inputs = read.take(last), read.take(embedded)
+        hidden = self.read_out(hidden, inputs, read.here.kind != Kind.TEXT)
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.losses(hidden, batch) | self._goal_losses(middle, batch)
+            return self.losses(hidden, read) | self._goal_losses(middle, batch)
 
     def _goal_losses(self, middle: Tensor, batch: Tensors) -> dict[str, Tensor]:
         """Sum and count of recognising, in a middle layer, which training goals a state meets."""
@@ -214,27 +216,26 @@ class GroundedModel(LanguageModel):
         losses = functional.binary_cross_entropy_with_logits(logits, held, reduction="sum")
         return {"goal_sum": losses, "goal_count": rows.sum()}
 
-    def losses(self, hidden: Tensor, batch: Tensors) -> dict[str, Tensor]:
-        """`NAME_sum` and `NAME_count` for state, action, token and stop."""
-        before, kind = hidden[:, :-1], batch.kind[:, 1:]
-        wanted = batch.loss[:, 1:]
+    def losses(self, hidden: Tensor, read: Readings) -> dict[str, Tensor]:
+        """`NAME_sum` and `NAME_count` of state, action, token and stop from `hidden` (1, P, H)."""
+        here, after = read.here, read.after
         sums: dict[str, Tensor] = {}
 
-        rows = Rows.of(wanted & (kind == Kind.STATE))
-        previous = rows.take(batch.hint[:, :-1, : self.layout.slot_dim])
-        change = (rows.take(batch.value[:, 1:]) - previous) / self.unit
-        state_losses = self.state_head.loss(rows.take(before).float(), change)
+        rows = Rows.of(after.loss & (after.kind == Kind.STATE))
+        previous = rows.take(here.hint[..., : self.layout.slot_dim])
+        change = (rows.take(after.value) - previous) / self.unit
+        state_losses = self.state_head.loss(rows.take(hidden).float(), change)
         sums["state_sum"], sums["state_count"] = rows.real(state_losses).sum(), rows.sum()
 
-        rows = Rows.of(wanted & (kind == Kind.ACTION))
-        action_losses = self._action_loss(rows.take(before).float(), rows.take(batch.action[:, 1:]))
+        rows = Rows.of(after.loss & (after.kind == Kind.ACTION))
+        action_losses = self._action_loss(rows.take(hidden).float(), rows.take(after.action))
         sums["action_sum"], sums["action_count"] = rows.real(action_losses).sum(), rows.sum()
 
-        sums |= self.word_losses(before, batch)
+        sums |= self.word_losses(hidden, read)
 
-        rows = Rows.of(batch.stop != UNKNOWN)
+        rows = Rows.of(here.stop != UNKNOWN)
         logits = rows.real(self.stop_head(rows.take(hidden).float())[:, 0])
-        stops = rows.real(rows.take(batch.stop)).float()
+        stops = rows.real(rows.take(here.stop)).float()
         sums["stop_sum"] = functional.binary_cross_entropy_with_logits(
             logits, stops, reduction="sum"
         )
@@ -281,10 +282,3 @@ class GroundedModel(LanguageModel):
         """Probability (M,) that the rollout is complete."""
         probability: Tensor = self.stop_head(hidden.float())[:, 0].sigmoid()
         return probability
-
-
-def _read_by_losses(batch: Tensors) -> Tensor:
-    """Which positions (B, L) of rollouts any loss reads; most of a history foretells nothing."""
-    read = batch.stop != UNKNOWN
-    read[:, :-1] |= batch.loss[:, 1:]
-    return read & (batch.kind != Kind.TEXT)

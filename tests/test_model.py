@@ -8,7 +8,7 @@ import torch
 from tiny_models import FAMILIES, grounded, task_stream, tokenizer, toy, toy_episodes
 
 from envs.episode import Episode
-from kalm.language_model import Rows, Tensors, total_loss
+from kalm.language_model import Readings, Rows, Tensors, total_loss
 from kalm.layout import Kind, Packed, collate, join
 from kalm.model import (
     GroundedModel,
@@ -87,7 +87,8 @@ def test_the_trunk_works_where_a_loss_reads_and_nowhere_else() -> None:
     rows: list[int] = []
     assert model.trunk is not None
     model.trunk.register_forward_hook(lambda trunk, inputs, output: rows.append(len(output)))
-    found, everywhere = model(batch), model.losses(model.hidden(batch), batch)
+    read = Readings.of(batch)
+    found, everywhere = model(batch), model.losses(read.take(model.hidden(batch)), read)
     for name, value in everywhere.items():
         torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-5)
     everything = Rows.of(batch.kind != Kind.TEXT)
