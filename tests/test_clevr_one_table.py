@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from envs.clevr.environment import ClevrRobotEnv
-from envs.clevr.one_table import PARTS, judged_of_one, relations_of_one
+from envs.clevr.one_table import PARTS, judged_of_one, reached_by_one
+from envs.clevr.predicates import PAIR_REACH, centres, quadrants
 from envs.clevr.relations import relations
 from envs.clevr.rewards import REWARDS, judged
 from envs.clevr.world import ClevrWorld
@@ -20,13 +21,17 @@ def tables(seed: int) -> np.ndarray:
     return states.astype(np.float32)
 
 
-def test_relations_are_those_of_a_batch_on_edges_too() -> None:
+def test_compiled_relations_are_those_of_the_predicates_on_edges_too() -> None:
     states = tables(0)
-    expected = relations(states, "kalm")
-    found = [relations_of_one(state.tolist()) for state in states]
-    assert np.array_equal(found, expected)
-    assert expected.any(axis=0).all()
-    assert not expected.all(axis=0).any()
+    balls = centres(states)
+    pairs = [(one, other) for one in range(5) for other in range(5) if one != other]
+    differences = np.stack([balls[:, one] - balls[:, other] for one, other in pairs], axis=1)
+    near = np.sqrt((differences**2).sum(axis=-1)) < PAIR_REACH
+    expected = [near & (quadrants(differences) == direction) for direction in range(4)]
+    found = relations(states, "kalm")
+    assert np.array_equal(found, np.concatenate(expected, axis=1))
+    assert found.any(axis=0).all()
+    assert not found.all(axis=0).any()
 
 
 @pytest.mark.parametrize("reward", REWARDS)
@@ -43,6 +48,7 @@ def test_success_and_reward_are_those_of_a_batch_for_all_goals_of_relations(rewa
     for row in range(COUNT):
         one = judged_of_one(reward, specs[row].tolist(), before[row].tolist(), after[row].tolist())
         assert one == (success[row], rewards[row])
+        assert reached_by_one(specs[row].tolist(), after[row].tolist()) == success[row]
     assert {kind for kind in PARTS if success[specs[:, 0] == kind].any()} == {0, 2, 3}
 
 

@@ -79,11 +79,12 @@ def test_disabled_mode_wants_a_reset_of_the_ended_rows_and_only_of_those() -> No
 
 
 def test_threads_change_nothing() -> None:
-    one, two = ClevrRobotVectorEnv(4), ClevrRobotVectorEnv(4, num_threads=2)
-    assert np.array_equal(one.reset(seed=5)[0], two.reset(seed=5)[0])
-    for action in range(4):
-        actions = np.full(4, 9 * action)
-        assert np.array_equal(one.step(actions)[0], two.step(actions)[0])
+    for rows in (3, 21):  # fewer and more of them than shares of the work
+        one, two = ClevrRobotVectorEnv(rows), ClevrRobotVectorEnv(rows, num_threads=2)
+        assert np.array_equal(one.reset(seed=5)[0], two.reset(seed=5)[0])
+        for action in range(4):
+            actions = np.full(rows, 9 * action)
+            assert np.array_equal(one.step(actions)[0], two.step(actions)[0])
 
 
 def test_every_row_takes_its_own_centres_and_goals() -> None:

@@ -28,6 +28,7 @@ _COORDINATES = _BALL_XY.ravel()
 _PUSHER = _TIME + 7 * NUM_BALLS  # where a state holds the pusher's x; y follows
 _PUSHER_VELOCITY = _TIME + _POSITION + 6 * NUM_BALLS
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)  # an enumeration costs the call twice as much
+_SHARES = 4  # of the tables for each thread: some take longer, and who is done takes another
 _BESIDE = PUSHER_OFFSET * PUSHES  # (8, 2) from where the pusher starts to the ball's centre
 
 
@@ -81,7 +82,7 @@ class MujocoPhysics:
         mujoco.mj_step(self._model, self._data, count)
 
 
-PHYSICS: dict[str, Callable[[], Advance]] = {  # one of each for a thread
+PHYSICS: dict[str, Callable[[], Advance]] = {  # one of each for a share of the tables
     "compiled": lambda: advance,
     "mujoco": MujocoPhysics,
 }
@@ -98,7 +99,8 @@ class ClevrSimulator:
 
     def __init__(self, num_slots: int, num_threads: int = 1, physics: str = "compiled") -> None:
         self.num_slots = num_slots
-        self._advances = [PHYSICS[physics]() for _ in range(max(num_threads, 1))]
+        shares = num_threads * _SHARES if num_threads > 1 else 1
+        self._advances = [PHYSICS[physics]() for _ in range(shares)]
         self._threads = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self._states = rest_states(np.zeros((num_slots, NUM_BALLS, 2)))
 
@@ -116,8 +118,7 @@ class ClevrSimulator:
         Source: the original's `perfect` action type.
         """
         balls, pushes = np.divmod(np.asarray(actions), len(PUSHES))
-        centres = ball_centres(self._states[slots])[np.arange(len(balls)), balls]
-        at = centres - _BESIDE[pushes]
+        at = self._states[slots[:, None], _BALL_XY[balls]] - _BESIDE[pushes]
         return self.drive(slots, at, PUSHES[pushes], SUBSTEPS)
 
     def push(self, slot: int, action: int) -> None:
@@ -168,8 +169,7 @@ class ClevrSimulator:
 
     def observe(self, slots: np.ndarray) -> np.ndarray:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""
-        centres = ball_centres(self._states[slots])
-        return np.asarray(centres.reshape(-1, 2 * NUM_BALLS), np.float32)
+        return np.asarray(self._states[slots[:, None], _COORDINATES], np.float32)
 
     def observe_one(self, slot: int) -> np.ndarray:
         """Ball centres (10,) float32 of one slot."""

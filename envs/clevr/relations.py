@@ -8,9 +8,19 @@ Source: the original environment's question answering for "google" and "google_p
 and ImagineBench's ball tasks for "kalm".
 """
 
+import math
+
 import numpy as np
 
-from envs.clevr.predicates import BALL_NAMES, NUM_BALLS, PAIR_REACH, centres, quadrants
+from envs.clevr.compiled import compiled
+from envs.clevr.predicates import (
+    BALL_NAMES,
+    NUM_BALLS,
+    PAIR_REACH,
+    ZERO_BELOW,
+    Direction,
+    centres,
+)
 
 _GOOGLE = (("left", (-1, 0)), ("right", (1, 0)), ("front", (0, 1)), ("behind", (0, -1)))
 _KALM = (("behind", (0, 1)), ("left", (-1, 0)), ("front", (0, -1)), ("right", (1, 0)))
@@ -19,7 +29,7 @@ CONE_COSINE = 0.6  # google: larger cosines count, so neighbouring sides overlap
 CONE_REACH = 0.7  # google: smaller distances count
 POLAR_COSINE = 0.71  # google_polar: larger cosines count, and the reach shrinks off the axis
 NUM_RELATIONS = 80
-_NUMBERS = np.arange(len(_KALM))[:, None]  # of the directions
+_BEHIND, _LEFT, _FRONT, _RIGHT = map(int, Direction)
 _FIRST, _SECOND = (axis[~np.eye(NUM_BALLS, dtype=bool)] for axis in np.indices((5, 5)))
 
 
@@ -50,12 +60,12 @@ def relations(states: np.ndarray, convention: str) -> np.ndarray:
     """
     directions = _directions(convention)
     balls = centres(states)
+    if convention == "kalm":
+        held = np.zeros((len(balls), len(_KALM), NUM_BALLS * (NUM_BALLS - 1)), bool)
+        _relate(balls, held)
+        return held.reshape(len(balls), NUM_RELATIONS)
     differences = balls[:, _FIRST] - balls[:, _SECOND]  # (B, 20, 2)
     distances = np.sqrt((differences**2).sum(axis=-1))
-    if convention == "kalm":
-        near = distances < PAIR_REACH
-        hold = quadrants(differences)[:, None] == _NUMBERS
-        return np.asarray(hold & near[:, None]).reshape(len(balls), NUM_RELATIONS)
     vectors = np.array([vector for _, vector in directions], np.float64)
     cosines = np.einsum("bpc,dc->bdp", differences, vectors)
     cosines /= np.maximum(distances, 1e-12)[:, None]
@@ -65,6 +75,34 @@ def relations(states: np.ndarray, convention: str) -> np.ndarray:
         reach = CONE_REACH * np.sqrt(np.maximum(2 * cosines**2 - 1, 0.0))
         hold = (cosines > POLAR_COSINE) & (distances[:, None] < reach)
     return np.asarray(hold).reshape(len(balls), NUM_RELATIONS)
+
+
+@compiled
+def _relate(balls: np.ndarray, held: np.ndarray) -> None:
+    """Marks in `held` (B, 4, 20) on which side of each other near `balls` (B, 5, 2) lie."""
+    for row in range(len(balls)):
+        place = 0
+        for first in range(NUM_BALLS):
+            for second in range(NUM_BALLS):
+                if first == second:
+                    continue
+                x = balls[row, first, 0] - balls[row, second, 0]
+                y = balls[row, first, 1] - balls[row, second, 1]
+                if math.sqrt(x * x + y * y) < PAIR_REACH:
+                    held[row, quadrant(x, y), place] = True
+                place += 1
+
+
+@compiled
+def quadrant(x: float, y: float) -> int:
+    """The KALM direction in which a difference of centres points, as `quadrants` has it."""
+    x = 0.0 if abs(x) < ZERO_BELOW else x
+    y = 0.0 if abs(y) < ZERO_BELOW else y
+    if y > -x:
+        return _BEHIND if y >= x else _RIGHT
+    if y > x:
+        return _LEFT
+    return _FRONT if y < -x else _RIGHT
 
 
 def _directions(convention: str) -> tuple[tuple[str, tuple[int, int]], ...]:

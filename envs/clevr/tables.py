@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.clevr.drawing import MujocoPainter, draw_table
-from envs.clevr.one_table import PARTS, judged_of_one, relations_of_one
+from envs.clevr.one_table import PARTS, judged_of_one, reached_by_one
 from envs.clevr.physics import SUBSTEPS, ClevrSimulator
 from envs.clevr.predicates import GOAL_LENGTH, NUM_BALLS, PUSHES, GoalKind
 from envs.clevr.relations import CONVENTIONS, order_invariant, relations
@@ -78,6 +78,7 @@ class ClevrTables:
         self._renderer, self._painters = renderer, dict[int, MujocoPainter]()
         self._horizon_steps = horizon_steps
         self._row_goals = [self.goals[0]] * num_rows
+        self._names = np.full((3, num_rows), None, object)  # text, level and kind of the goals
         self._specs = np.zeros((num_rows, GOAL_LENGTH), np.int64)
         self._steps = np.zeros(num_rows, np.int64)
         self._running = np.zeros(num_rows, bool)
@@ -96,25 +97,32 @@ class ClevrTables:
             positions: (K, 5, 2) ball centres.
             goals: K goals, texts of goals, or indices into the level.
         """
-        for number, (row, rng) in enumerate(zip(rows, rngs, strict=True)):
+        starts = np.empty((len(rows), 2 * NUM_BALLS), np.float32)
+        chosen = []
+        for number, rng in enumerate(rngs):
             if positions is None:
-                start = self.world.draw_starts(1, rng)
+                starts[number] = self.world.draw_starts(1, rng)[0]
             else:
-                start = checked_positions(positions[number])
-            self.simulator.reset(np.array([row]), start)
-            if goals is None:
-                self._row_goals[row] = self._draw_goal(start, rng)
-            else:
-                self._row_goals[row] = self.find_goal(goals[number])
-            self._specs[row] = self._row_goals[row].spec
+                starts[number] = checked_positions(positions[number])[0]
+            start = starts[number : number + 1]
+            given = None if goals is None else self.find_goal(goals[number])
+            chosen.append(self._draw_goal(start, rng) if given is None else given)
+        self.simulator.reset(rows, starts)
+        for row, goal in zip(rows, chosen, strict=True):
+            self._row_goals[row], self._specs[row] = goal, goal.spec
+            self._names[:, row] = goal.text, goal.level, goal.kind
         self._steps[rows], self._running[rows] = 0, True
 
     def _draw_goal(self, start: np.ndarray, rng: np.random.Generator) -> Goal:
-        """A goal of the level that does not hold yet."""
+        """A goal of the level that does not hold yet in `start` (1, 10)."""
+        state, nothing = start[0].tolist(), np.array([-1])
         while True:
             goal = self.goals[rng.integers(len(self.goals))]
-            nothing = np.array([-1])
-            if not self.world.success(np.array([goal.spec]), start, nothing, start)[0]:
+            if goal.spec[0] in PARTS:
+                holds = reached_by_one(goal.spec, state)
+            else:
+                holds = self.world.success(np.array([goal.spec]), start, nothing, start)[0]
+            if not holds:
                 return goal
 
     def find_goal(self, goal: Goal | str | int) -> Goal:
@@ -189,7 +197,7 @@ class ClevrTables:
             "goal": goal.text,
             "level": goal.level,
             "kind": goal.kind,
-            "relations": relations_of_one(after),
+            "relations": relations(observation[None], self._convention)[0],
         }
         return observation, reward, success, truncated, info
 
@@ -238,13 +246,13 @@ class ClevrTables:
     def _describe(
         self, rows: np.ndarray, states: np.ndarray, success: np.ndarray, moved: np.ndarray
     ) -> dict[str, np.ndarray]:
-        goals = [self._row_goals[row] for row in rows]
+        texts, levels, kinds = self._names[:, rows]
         return {
             "success": success,
             "moved_enough": moved,
-            "goal": np.array([goal.text for goal in goals], object),
-            "level": np.array([goal.level for goal in goals], object),
-            "kind": np.array([goal.kind for goal in goals], object),
+            "goal": texts,
+            "level": levels,
+            "kind": kinds,
             "relations": relations(states, self._convention),
         }
 
