@@ -4,6 +4,7 @@
 """
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from experiments.origin import say
 
 MOST_DEVIATION = 10.0  # per cent of time, from a straight line
 MOST_MEGABYTES = 50.0  # that streaming stages may grow by
+MOST_RUNS, ENOUGH_SECONDS = 3, 10.0  # of one amount: short runs are repeated
 STREAMING = ("collect", "store")
 SEED = 0
 
@@ -43,7 +45,7 @@ SIZES = {
     ),
     "full": Size(
         (1, 4, 16, 64),
-        {"collect": 1_450, "ground": 64, "imagine": 128, "train": 250, "store": 15_650},
+        {"collect": 1_450, "ground": 128, "imagine": 128, "train": 500, "store": 15_650},
     ),
 }
 
@@ -51,7 +53,7 @@ SIZES = {
 def rows(size: Size) -> Iterator[BenchRow | Curve]:
     """A curve of every stage, and how straight and how flat it is."""
     for stage, least in size.work.items():
-        points = tuple(_measured(stage, factor * least) for factor in size.factors)
+        points = tuple(measured(stage, factor * least) for factor in size.factors)
         yield Curve(stage, WORK[stage].unit, points)
         plan = Plan(
             "growth",
@@ -91,14 +93,23 @@ def deviation_from_line(points: Sequence[Point]) -> float:
     return float(np.abs((offset + slope * work) / seconds - 1).max())
 
 
-def _measured(stage: str, work: int) -> Point:
+def measured(stage: str, work: int) -> Point:
+    """One amount of work: the median time of some runs, or of one that takes long enough."""
+    points: list[Point] = []
+    while len(points) < MOST_RUNS and sum(point.seconds for point in points) < ENOUGH_SECONDS:
+        points.append(_run(stage, work))
+    seconds = statistics.median(point.seconds for point in points)
+    point = Point(work, seconds, max(point.peak_megabytes for point in points))
+    say(f"growth: {stage}, {work:,}: {point.seconds:.1f} s, {point.peak_megabytes:,.0f} MB")
+    return point
+
+
+def _run(stage: str, work: int) -> Point:
     command = [sys.executable, "-m", "experiments.bench_growth", stage, str(work)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1]
     )
-    point = Point(**json.loads(done.stdout.splitlines()[-1]))
-    say(f"growth: {stage}, {work:,}: {point.seconds:.1f} s, {point.peak_megabytes:,.0f} MB")
-    return point
+    return Point(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _collect(count: int, folder: Path) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import bench, bench_offline
+from experiments import bench, bench_growth, bench_offline
 from experiments.bench_growth import deviation_from_line, save_figure
 from experiments.bench_measure import (
     LIMIT,
@@ -237,6 +237,25 @@ def test_the_deviation_from_a_line_is_relative(seconds: list[float], deviation: 
     points = [Point(w, s, 0.0) for w, s in zip((1, 4, 16), seconds, strict=True)]
     found = deviation_from_line(points)
     assert found == pytest.approx(deviation, abs=1e-9) if deviation == 0 else found > deviation
+
+
+@pytest.mark.parametrize(
+    ("runs", "counted"),
+    [
+        ([(1.0, 90.0), (7.0, 80.0), (2.0, 70.0)], (2.0, 90.0)),  # short: the median of three
+        ([(4.0, 60.0), (8.0, 70.0)], (6.0, 70.0)),  # until they took long enough together
+        ([(30.0, 50.0)], (30.0, 50.0)),
+    ],
+)
+def test_short_runs_of_an_amount_are_repeated(
+    runs: list[tuple[float, float]],
+    counted: tuple[float, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = list(runs)
+    monkeypatch.setattr(bench_growth, "_run", lambda stage, work: Point(work, *left.pop(0)))
+    assert bench_growth.measured("store", 100) == Point(100, *counted)
+    assert not left
 
 
 def test_growth_is_drawn(tmp_path: Path) -> None:
