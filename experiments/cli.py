@@ -6,6 +6,7 @@ cause ends in one clear message and exit code 2; KALM_TRACEBACK=1 shows where it
 
 import importlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -52,9 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ArithmeticError, RuntimeError) as error:
         if os.environ.get("KALM_TRACEBACK"):
             raise
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            return 128 + signal.SIGPIPE
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError | OSError) else 1
     return code
+
+
+def _reader_left() -> bool:
+    """Whether who read our output has seen enough (`| head`): then nothing more is said."""
+    output = sys.stdout.fileno()
+    pipe = select.poll()
+    pipe.register(output, 0)
+    left = any(event & (select.POLLERR | select.POLLHUP) for _, event in pipe.poll(0))
+    if left:  # what Python still holds back has to go somewhere when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return left
 
 
 def usage() -> str:

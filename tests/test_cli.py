@@ -1,5 +1,6 @@
 """The command line: one clear message for what a user can cause, and nothing half-written."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,16 @@ def test_help_answers_without_loading_what_learns() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.splitlines()[0] == "usage: kalm VERB [options]"
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "experiments", "run", "demo", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize(
