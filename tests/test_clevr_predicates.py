@@ -15,7 +15,7 @@ from envs.clevr.predicates import (
     moved_enough,
     parts_hold,
     pushed_towards,
-    quadrants,
+    quadrant,
 )
 from envs.clevr.relations import (
     CONVENTIONS,
@@ -50,12 +50,12 @@ def test_a_difference_points_into_the_quadrant_of_its_angle(
     angle: float, expected: Direction
 ) -> None:
     radians = np.radians(angle)
-    assert quadrants(0.3 * np.array([np.cos(radians), np.sin(radians)])) == expected
+    assert quadrant(0.3 * np.cos(radians), 0.3 * np.sin(radians)) == expected
 
 
 def test_the_lower_edge_of_a_quadrant_belongs_to_it_and_the_upper_one_does_not() -> None:
-    edges = np.array([[0.25, 0.25], [-0.25, 0.25], [-0.25, -0.25], [0.25, -0.25]])
-    assert quadrants(edges).tolist() == [
+    edges = [(0.25, 0.25), (-0.25, 0.25), (-0.25, -0.25), (0.25, -0.25)]
+    assert [quadrant(x, y) for x, y in edges] == [
         Direction.BEHIND,
         Direction.LEFT,
         Direction.FRONT,
@@ -65,8 +65,8 @@ def test_the_lower_edge_of_a_quadrant_belongs_to_it_and_the_upper_one_does_not()
 
 def test_components_below_a_millimetre_count_as_zero() -> None:
     # (0.0009, 0.0009) becomes (0, 0), angle 0: right. (0.0011, 0.0011) stays at 45 degrees.
-    assert quadrants(np.array([0.0009, 0.0009])) == Direction.RIGHT
-    assert quadrants(np.array([0.0011, 0.0011])) == Direction.BEHIND
+    assert quadrant(0.0009, 0.0009) == Direction.RIGHT
+    assert quadrant(0.0011, 0.0011) == Direction.BEHIND
 
 
 @given(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9))
@@ -76,7 +76,7 @@ def test_quadrants_agree_with_the_angle(x: float, y: float) -> None:
     if min(abs((degrees - 45) % 90), 90 - abs((degrees - 45) % 90)) < 1e-6:
         return  # rounding decides on the very edge
     expected = {0: 3, 1: 0, 2: 1, 3: 2}[int(((degrees + 45) % 360) // 90)]
-    assert quadrants(np.array([x, y])) == expected
+    assert quadrant(x, y) == expected
 
 
 def test_a_pair_holds_below_0391_and_not_from_there_on() -> None:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.clevr.predicates import DIRECTION_VECTORS, PAIR_REACH, GoalKind
-from envs.clevr.relations import quadrant
+from envs.clevr.predicates import DIRECTION_VECTORS, PAIR_REACH, GoalKind, quadrant
 from envs.clevr.rewards import DISTANCE_SCALE, KALM_POINT, PART_REWARD, SUCCESS_BONUS
 
 PARTS = {int(GoalKind.PAIR): 1, int(GoalKind.TWO): 2, int(GoalKind.THREE): 3}  # by goal kind

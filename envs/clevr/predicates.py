@@ -7,9 +7,12 @@ Source: KALM (NeurIPS 2024) task definitions and ImagineBench's Ball environment
 of the published judges mended (hard goals are judged on the ten positions, after the step).
 """
 
+import math
 from enum import IntEnum
 
 import numpy as np
+
+from envs.clevr.compiled import compiled
 
 NUM_BALLS = 5
 BALL_NAMES = ("red", "blue", "green", "purple", "cyan")
@@ -67,23 +70,49 @@ def centres(states: np.ndarray) -> np.ndarray:
     return np.asarray(states, np.float64).reshape(-1, NUM_BALLS, 2)
 
 
-def quadrants(differences: np.ndarray) -> np.ndarray:
-    """Direction (...,) int in which each difference (..., 2) of centres points.
+@compiled
+def quadrant(x: float, y: float) -> int:
+    """The Direction in which a difference of centres points.
 
     The lower bound of each 90 degree quadrant belongs to it, the upper bound does not.
     """
-    settled = np.where(np.abs(differences) < ZERO_BELOW, 0.0, differences)
-    x, y = settled[..., 0], settled[..., 1]
-    mirrored = -x
-    above = np.where(y >= x, _BEHIND, _RIGHT)
-    below = np.where(y > x, _LEFT, np.where(y < mirrored, _FRONT, _RIGHT))
-    return np.asarray(np.where(y > mirrored, above, below))
+    x = 0.0 if abs(x) < ZERO_BELOW else x
+    y = 0.0 if abs(y) < ZERO_BELOW else y
+    if y > -x:
+        return _BEHIND if y >= x else _RIGHT
+    if y > x:
+        return _LEFT
+    return _FRONT if y < -x else _RIGHT
 
 
-def near_on_side(differences: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """The tau predicate (...,) bool of differences source - target (..., 2) of centres."""
-    near = np.hypot(differences[..., 0], differences[..., 1]) < PAIR_REACH
-    return np.asarray(near & (quadrants(differences) == directions))
+@compiled
+def mark_relations(balls: np.ndarray, held: np.ndarray) -> None:
+    """Marks in `held` (B, 4, 20) on which side of each other near `balls` (B, 5, 2) lie."""
+    for row in range(len(balls)):
+        place = 0
+        for first in range(NUM_BALLS):
+            for second in range(NUM_BALLS):
+                if first == second:
+                    continue
+                x = balls[row, first, 0] - balls[row, second, 0]
+                y = balls[row, first, 1] - balls[row, second, 1]
+                if math.sqrt(x * x + y * y) < PAIR_REACH:
+                    held[row, quadrant(x, y), place] = True
+                place += 1
+
+
+@compiled
+def _mark_parts(specs: np.ndarray, balls: np.ndarray, exist: np.ndarray, hold: np.ndarray) -> None:
+    """Marks the relations of `specs` (B, 10) that there are, and those that hold: tau's."""
+    for row in range(len(specs)):
+        for part in range(3):
+            source, target = specs[row, 1 + 3 * part], specs[row, 2 + 3 * part]
+            if target < 0:
+                continue
+            exist[row, part], direction = True, specs[row, 3 + 3 * part]
+            x = balls[row, source, 0] - balls[row, target, 0]
+            y = balls[row, source, 1] - balls[row, target, 1]
+            hold[row, part] = math.hypot(x, y) < PAIR_REACH and quadrant(x, y) == direction
 
 
 def line_parts(balls: np.ndarray) -> np.ndarray:
@@ -119,10 +148,9 @@ def parts_hold(specs: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, np.nd
         specs: (B, 10) goal numbers.
         states: (B, 10) ball centres.
     """
-    specs, balls = np.asarray(specs), centres(states)
+    specs, balls = np.ascontiguousarray(specs, np.int64), np.ascontiguousarray(centres(states))
     exist, hold = np.zeros((len(specs), 4), bool), np.zeros((len(specs), 4), bool)
-    exist[:, :3], differences, directions = related(specs, balls)
-    hold[:, :3] = exist[:, :3] & near_on_side(differences, directions)
+    _mark_parts(specs, balls, exist, hold)
     for kind, judge in ((_LINE, line_parts), (_GATHER, gather_parts)):
         rows = specs[:, 0] == kind
         if rows.any():

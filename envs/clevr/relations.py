@@ -8,19 +8,9 @@ Source: the original environment's question answering for "google" and "google_p
 and ImagineBench's ball tasks for "kalm".
 """
 
-import math
-
 import numpy as np
 
-from envs.clevr.compiled import compiled
-from envs.clevr.predicates import (
-    BALL_NAMES,
-    NUM_BALLS,
-    PAIR_REACH,
-    ZERO_BELOW,
-    Direction,
-    centres,
-)
+from envs.clevr.predicates import BALL_NAMES, NUM_BALLS, centres, mark_relations
 
 _GOOGLE = (("left", (-1, 0)), ("right", (1, 0)), ("front", (0, 1)), ("behind", (0, -1)))
 _KALM = (("behind", (0, 1)), ("left", (-1, 0)), ("front", (0, -1)), ("right", (1, 0)))
@@ -29,7 +19,6 @@ CONE_COSINE = 0.6  # google: larger cosines count, so neighbouring sides overlap
 CONE_REACH = 0.7  # google: smaller distances count
 POLAR_COSINE = 0.71  # google_polar: larger cosines count, and the reach shrinks off the axis
 NUM_RELATIONS = 80
-_BEHIND, _LEFT, _FRONT, _RIGHT = map(int, Direction)
 _FIRST, _SECOND = (axis[~np.eye(NUM_BALLS, dtype=bool)] for axis in np.indices((5, 5)))
 
 
@@ -62,7 +51,7 @@ def relations(states: np.ndarray, convention: str) -> np.ndarray:
     balls = centres(states)
     if convention == "kalm":
         held = np.zeros((len(balls), len(_KALM), NUM_BALLS * (NUM_BALLS - 1)), bool)
-        _relate(balls, held)
+        mark_relations(np.ascontiguousarray(balls), held)
         return held.reshape(len(balls), NUM_RELATIONS)
     differences = balls[:, _FIRST] - balls[:, _SECOND]  # (B, 20, 2)
     distances = np.sqrt((differences**2).sum(axis=-1))
@@ -75,34 +64,6 @@ def relations(states: np.ndarray, convention: str) -> np.ndarray:
         reach = CONE_REACH * np.sqrt(np.maximum(2 * cosines**2 - 1, 0.0))
         hold = (cosines > POLAR_COSINE) & (distances[:, None] < reach)
     return np.asarray(hold).reshape(len(balls), NUM_RELATIONS)
-
-
-@compiled
-def _relate(balls: np.ndarray, held: np.ndarray) -> None:
-    """Marks in `held` (B, 4, 20) on which side of each other near `balls` (B, 5, 2) lie."""
-    for row in range(len(balls)):
-        place = 0
-        for first in range(NUM_BALLS):
-            for second in range(NUM_BALLS):
-                if first == second:
-                    continue
-                x = balls[row, first, 0] - balls[row, second, 0]
-                y = balls[row, first, 1] - balls[row, second, 1]
-                if math.sqrt(x * x + y * y) < PAIR_REACH:
-                    held[row, quadrant(x, y), place] = True
-                place += 1
-
-
-@compiled
-def quadrant(x: float, y: float) -> int:
-    """The KALM direction in which a difference of centres points, as `quadrants` has it."""
-    x = 0.0 if abs(x) < ZERO_BELOW else x
-    y = 0.0 if abs(y) < ZERO_BELOW else y
-    if y > -x:
-        return _BEHIND if y >= x else _RIGHT
-    if y > x:
-        return _LEFT
-    return _FRONT if y < -x else _RIGHT
 
 
 def _directions(convention: str) -> tuple[tuple[str, tuple[int, int]], ...]:
