@@ -117,6 +117,7 @@ def _collect(count: int, folder: Path) -> float:
     from envs.store import write_store
 
     goals = world().goals(world().levels[0])
+    list(collect(world(), goals, 1, SEED, workers=1))  # compiles the physics, once for a machine
     began = time.perf_counter()
     write_store(folder / "store", collect(world(), goals, count, SEED, workers=1), _card())
     return time.perf_counter() - began
