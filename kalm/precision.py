@@ -14,6 +14,8 @@ def has_bfloat16(device: torch.device | str) -> bool:
     """
     if torch.device(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch._C._has_mkldnn:  # torch is built without oneDNN on some systems
+        return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -80,3 +80,9 @@ def test_the_doctor_says_what_it_costs(processor_has_it: bool) -> None:
     assert has_bfloat16("cpu") is processor_has_it
     found = [finding.problem for finding in device_findings()]
     assert any(TOLD in text for text in found) is not processor_has_it
+
+
+def test_torch_without_onednn_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._C, "_has_mkldnn", False)
+    monkeypatch.delattr(torch.ops, "mkldnn")
+    assert not has_bfloat16("cpu")

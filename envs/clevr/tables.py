@@ -105,8 +105,8 @@ class ClevrTables:
             else:
                 starts[number] = checked_positions(positions[number])[0]
             start = starts[number : number + 1]
-            given = None if goals is None else self.find_goal(goals[number])
-            chosen.append(self._draw_goal(start, rng) if given is None else given)
+            goal = self._draw_goal(start, rng) if goals is None else self.find_goal(goals[number])
+            chosen.append(goal)
         self.simulator.reset(rows, starts)
         for row, goal in zip(rows, chosen, strict=True):
             self._row_goals[row], self._specs[row] = goal, goal.spec
