@@ -227,8 +227,8 @@ def device_findings() -> list[Finding]:
         findings.append(
             Finding(
                 no_bfloat16(device),
-                "Nothing to set; on one that has it (AVX-512 or AMX; Ampere or newer), grounding "
-                "and imagination are two or more times as fast.",
+                "Nothing to set; on one that has it (AVX-512 BF16 or AMX; Ampere or newer), "
+                "grounding and imagination are two or more times as fast.",
                 fatal=False,
             )
         )

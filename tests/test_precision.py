@@ -1,5 +1,6 @@
 """bfloat16 where the device has it and float32 elsewhere, which the user is told."""
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,18 @@ from kalm.pretrained import decode_quickly
 from kalm.processes import Processes
 
 TOLD = "Computes in float32: this processor has no bfloat16 arithmetic."
+PROBES = [
+    (torch.cpu, "_is_avx512_bf16_supported"),
+    (torch.ops.mkldnn, "_is_mkldnn_bf16_supported"),
+]
 
 
 @pytest.fixture(params=[True, False])
 def processor_has_it(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """A processor with bfloat16, and one without."""
     has_it = bool(request.param)
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_it)
+    for holder, name in PROBES:
+        monkeypatch.setattr(holder, name, lambda: has_it)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     return has_it
 
@@ -80,6 +86,30 @@ def test_the_doctor_says_what_it_costs(processor_has_it: bool) -> None:
     assert has_bfloat16("cpu") is processor_has_it
     found = [finding.problem for finding in device_findings()]
     assert any(TOLD in text for text in found) is not processor_has_it
+
+
+@pytest.mark.parametrize(
+    ("processor", "avx512_bf16", "onednn", "has_it"),
+    [
+        ("x86_64", True, True, True),
+        ("AMD64", True, True, True),
+        ("x86_64", False, True, False),  # AVX-512 alone: oneDNN converts
+        ("x86_64", False, False, False),
+        ("aarch64", False, True, True),
+        ("arm64", False, False, False),
+    ],
+)
+def test_each_kind_of_processor_is_asked_for_its_own_instructions(
+    processor: str,
+    avx512_bf16: bool,
+    onednn: bool,
+    has_it: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: processor)
+    for (holder, name), answer in zip(PROBES, (avx512_bf16, onednn), strict=True):
+        monkeypatch.setattr(holder, name, lambda answer=answer: answer)
+    assert has_bfloat16("cpu") is has_it
 
 
 def test_torch_without_onednn_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
