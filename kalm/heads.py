@@ -173,18 +173,19 @@ class BinnedHead(nn.Module):
         share = place - low
         nearest = known.round().long()
         log_p = functional.log_softmax(self._known_logits(hidden, nearest), dim=-1)
-        at_low = log_p.gather(-1, low[..., None])[..., 0]
-        at_high = log_p.gather(-1, low[..., None] + 1)[..., 0]
-        return -((1 - share) * at_low + share * at_high).mean(-1)
+        both = log_p.gather(-1, torch.stack([low, low + 1], dim=-1).transpose(0, 1))
+        shares = torch.stack([1 - share, share], dim=-1).transpose(0, 1)
+        return -(shares * both).sum(-1).mean(0)
 
     def _known_logits(self, hidden: Tensor, bins: Tensor) -> Tensor:
-        """Logits (M, E, K) of all numbers at once, where their bins (M, E) are known."""
-        tables = [table(bins[:, number]) for number, table in enumerate(self.previous)]
-        read = torch.stack([hidden, *tables], dim=0).cumsum(0)  # (E, M, H)
-        read = torch.cat([read[:1], functional.silu(read[1:])])
+        """Logits (E, M, K) of all numbers at once, where their bins (M, E) are known."""
+        read = [hidden]
+        for number, table in enumerate(self.previous):
+            hidden = hidden + table(bins[:, number])
+            read.append(functional.silu(hidden))
         weights = torch.stack([output.get_parameter("weight") for output in self.outputs])
         biases = torch.stack([output.get_parameter("bias") for output in self.outputs])
-        return torch.baddbmm(biases[:, None], read, weights.mT).transpose(0, 1).float()
+        return torch.baddbmm(biases[:, None], torch.stack(read), weights.mT).float()
 
     def mean(self, hidden: Tensor) -> Tensor:
         """Expected change (M, E), each number given the likeliest bin of those before it."""
