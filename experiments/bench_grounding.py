@@ -104,13 +104,17 @@ def rows(size: Size) -> Iterator[BenchRow]:
 
 
 class WholeRollouts:
-    """A stream of whole rollouts after their goals, packed when they are asked for."""
+    """A stream of whole rollouts after their goals, packed when they are asked for.
+
+    Goals become tokens at once, as TRL does with whole texts before its clock starts.
+    """
 
     def __init__(self, model: GroundedModel, episodes: Sequence[Episode]) -> None:
         self.seed = 0
         self._set = RolloutSet(world(), episodes)
         self._layout: Layout = model.layout
-        self._prompt = model.prompt
+        texts = sorted({generation_prompt(episode.goal) for episode in episodes})
+        self._words = dict(zip(texts, model.prompts(texts), strict=True))
 
     def __len__(self) -> int:
         """Number of rollouts N."""
@@ -130,7 +134,7 @@ class WholeRollouts:
             loss=True,
             held=self._set.held[index] if self._layout.num_goals else None,
         )
-        words = self._layout.text(self._prompt(generation_prompt(episode.goal)))
+        words = self._layout.text(self._words[generation_prompt(episode.goal)])
         return "generation", join([words, rollout])
 
 

@@ -80,9 +80,22 @@ class Layout:
 
         A state with none before it is given, not foretold: it is known all at once.
         """
-        before = state if previous is None else previous
-        actions = None if action is None else np.asarray(action)[None]
-        return self._states(state[None], before[None], actions, loss=loss)
+        slots = self.num_slots
+        values = state.reshape(slots, self.slot_dim).astype(np.float32)
+        before = values if previous is None else previous.reshape(values.shape).astype(np.float32)
+        given: dict[str, np.ndarray] = {}
+        if action is not None:
+            wide = np.asarray(action, np.float32).reshape(1, self.action_width)
+            given = {"action": np.repeat(wide, slots, axis=0), "acted": np.ones(slots, bool)}
+        return self._blank(
+            slots,
+            kind=np.full(slots, Kind.STATE),
+            slot=np.arange(slots),
+            value=values,
+            hint=self.hints(values[None], before[None])[0],
+            loss=np.full(slots, loss),
+            **given,
+        )
 
     def act(self, action: np.ndarray, state: np.ndarray, *, loss: bool) -> Packed:
         """One action (A,) or a number, taken in `state` (S * E,)."""
@@ -106,34 +119,6 @@ class Layout:
         turned: np.ndarray = known[:, place[:, None], rolled]
         return turned.reshape(len(states), slots, -1)
 
-    def _states(
-        self,
-        states: np.ndarray,
-        previous: np.ndarray,
-        actions: np.ndarray | None,
-        *,
-        loss: bool,
-    ) -> Packed:
-        """States (N, S * E) one after the other, without actions between them."""
-        count, slots = len(states), self.num_slots
-        values = states.reshape(count, slots, self.slot_dim).astype(np.float32)
-        before = previous.reshape(values.shape)
-        length = count * slots
-        given: dict[str, np.ndarray] = {}
-        if actions is not None:
-            wide = np.asarray(actions, np.float32).reshape(count, -1)
-            given["action"] = np.repeat(wide, slots, axis=0)
-            given["acted"] = np.ones(length, bool)
-        return self._blank(
-            length,
-            kind=np.full(length, Kind.STATE),
-            slot=np.tile(np.arange(slots), count),
-            value=values.reshape(length, -1),
-            hint=self.hints(values, before.astype(np.float32)).reshape(length, -1),
-            loss=np.full(length, loss),
-            **given,
-        )
-
     def rollout(
         self,
         observations: np.ndarray,
@@ -152,27 +137,29 @@ class Layout:
             held: (T + 1, G) bool, which training goals hold in every state, where that is to be
                 recognised.
         """
-        first = self.state(observations[0], loss=False)
-        later = self._states(observations[1:], observations[:-1], actions, loss=loss)
-        num_steps, slots = len(actions), self.num_slots
-        acts = self._blank(
-            num_steps,
-            kind=np.full(num_steps, Kind.ACTION),
-            hint=observations[:-1].astype(np.float32),
-            action=np.asarray(actions, np.float32).reshape(num_steps, -1),
-            acted=np.ones(num_steps, bool),
-            loss=np.full(num_steps, loss),
-        )
-        places = np.arange(num_steps * slots).reshape(num_steps, slots) + num_steps
-        turns = np.concatenate([np.arange(num_steps)[:, None], places], axis=1).ravel()
-        packed = join([first, take(join([acts, later]), turns)])
-        last_slots = np.arange(num_steps + 1) * (slots + 1) + slots - 1
+        steps, slots = len(actions), self.num_slots
+        states = observations.reshape(steps + 1, slots, self.slot_dim).astype(np.float32)
+        before = np.concatenate([states[:1], states[:-1]])
+        # T + 1 turns: an action, then the state that it leads to; nothing led to the first one.
+        packed = self._blank((steps + 1) * (1 + slots))
+        turns = {
+            name: field.reshape(steps + 1, 1 + slots, *field.shape[1:])
+            for name, field in vars(packed).items()
+        }
+        turns["kind"][:] = [Kind.ACTION] + [Kind.STATE] * slots
+        turns["slot"][:, 1:] = np.arange(slots)
+        turns["value"][:, 1:] = states
+        turns["hint"][:, 0] = before.reshape(steps + 1, -1)
+        turns["hint"][:, 1:] = self.hints(states, before)
+        turns["action"][1:] = np.asarray(actions, np.float32).reshape(steps, 1, self.action_width)
+        turns["acted"][1:] = True
+        turns["loss"][1:] = loss
         if held is not None:
-            packed.held[last_slots] = held
+            turns["held"][:, -1] = held
         if loss:
-            packed.stop[last_slots] = CONTINUE
-            packed.stop[last_slots[-1]] = STOP if ended else CONTINUE
-        return packed
+            turns["stop"][:, -1] = CONTINUE
+            turns["stop"][-1, -1] = STOP if ended else CONTINUE
+        return Packed(**{name: field[1:] for name, field in vars(packed).items()})
 
     def _blank(self, length: int, **given: np.ndarray) -> Packed:
         arrays: dict[str, np.ndarray] = {

@@ -10,6 +10,7 @@ version (consequence prediction); text-only decomposition is ours.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from kalm import prompts
 from kalm.layout import Kind, Layout, Packed, join
 
 Encode = Callable[[str], list[int]]
+
+_KNOWN_TEXTS = 1 << 16  # whose tokens are kept: goals are few, and asked for again and again
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,9 @@ class TaskStream:
             reached; 1 in the paper.
         """
         self.rollouts, self.knowledge, self.layout = rollouts, knowledge, layout
-        self.prompt, self.encode, self.end_token = prompt, encode, end_token
+        self.prompt = lru_cache(_KNOWN_TEXTS)(prompt)
+        self.encode = lru_cache(_KNOWN_TEXTS)(encode)
+        self.end_token = end_token
         self.seed, self.max_steps, self.dynamics_steps = seed, max_steps, dynamics_steps
         self.explained_goals = explained_goals
         self.probabilities = weights.probabilities()
