@@ -23,15 +23,19 @@ _TARGET = "targ_"
 
 
 @contextmanager
-def _torch_seed(device: str, seed: int) -> Iterator[None]:
-    """Torch draws from `seed` inside the block and goes on as before after it."""
-    on_cpu = device.startswith("cpu")
+def own_random_numbers(device: str) -> Iterator[None]:
+    """Whatever torch draws inside the block, it goes on as before after it."""
     # Named devices: by default fork_rng would wake every GPU, also for training on a CPU.
-    with torch.random.fork_rng(devices=[] if on_cpu else [device]):
-        # torch.manual_seed keeps a stack trace for every GPU that may be woken later: a tenth of
-        # an update, and memory that is never given back.
-        (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
+    with torch.random.fork_rng(devices=[] if device.startswith("cpu") else [device]):
         yield
+
+
+def _draw_from(device: str, seed: int) -> None:
+    """Torch draws from `seed` from here on."""
+    # torch.manual_seed keeps a stack trace for every GPU that may be woken later: a tenth of an
+    # update, and memory that is never given back.
+    on_cpu = device.startswith("cpu")
+    (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
 
 
 def _seed(*key: int) -> int:
@@ -44,6 +48,12 @@ def _noise_seeds(seed: int, chunk: int) -> list[int]:
     """Seeds of the noise in updates 16 * chunk and on: one at a time, each costs a cold start."""
     steps = range(chunk * _AHEAD, (chunk + 1) * _AHEAD)
     return [_seed(seed, _NOISE_STREAM, step) for step in steps]
+
+
+@lru_cache(maxsize=2)
+def _ones(count: int, device: str) -> torch.Tensor:
+    """Intervals (B, 1) of transitions of one step, made once: a fresh tensor costs a cold start."""
+    return torch.ones(count, 1, device=device)
 
 
 class Learner:
@@ -69,17 +79,22 @@ class Learner:
         self.algorithm = find_algorithm(algorithm, kind)
         self.config, self.device, self._seed = config, device, seed
         rate = config.learning_rate or self.algorithm.learning_rate
-        with _torch_seed(device, _seed(seed, _INITIAL_STREAM)):
+        with own_random_numbers(device):
+            _draw_from(device, _seed(seed, _INITIAL_STREAM))
             built = self.algorithm.create(config, rate, device)
             built.create_impl((input_dim,), action_size)
         self.implementation: Any = built.impl
 
     def update(self, buffer: MixingBuffer, step: int) -> dict[str, float]:
-        """Named losses of update `step`, counted from 1."""
+        """Named losses of update `step`, counted from 1.
+
+        It seeds torch: a caller keeps its own random numbers with `own_random_numbers`, once for
+        many updates.
+        """
         batch = self._batch(buffer, step, reuse=True)
         chunk, place = divmod(step, _AHEAD)
-        with _torch_seed(self.device, _noise_seeds(self._seed, chunk)[place]):
-            losses: dict[str, float] = self.implementation.update(batch, step)
+        _draw_from(self.device, _noise_seeds(self._seed, chunk)[place])
+        losses: dict[str, float] = self.implementation.update(batch, step)
         return losses
 
     def act(self, inputs: Any) -> torch.Tensor:
@@ -153,9 +168,9 @@ class Learner:
             rewards=rewards,
             next_observations=self._tensor(batch.next_inputs),
             next_actions=actions,  # no registered algorithm reads them
-            returns_to_go=torch.zeros_like(rewards),
+            returns_to_go=rewards,  # nor these
             terminals=self._tensor(batch.terminals),
-            intervals=torch.ones_like(rewards),
+            intervals=_ones(len(rewards), self.device),
             device=self.device,
         )
 

@@ -19,6 +19,7 @@ from offline_rl.algorithms import AlgorithmConfig, action_kind, find_algorithm
 from offline_rl.buffer import MixingBuffer, check_fraction, goal_texts
 from offline_rl.checkpoints import restore, write_checkpoint
 from offline_rl.goal_encoder import EncodedGoals, GoalEncoder
+from offline_rl.learner import own_random_numbers
 from offline_rl.normalizer import Normalizer
 
 OnMetrics = Callable[[int, Mapping[str, float]], None]
@@ -106,7 +107,7 @@ def train_agent(
     identity = _identity(card, buffer, goals)
     done = restore(checkpoint_folder, agent.learner, identity) if checkpoint_folder else 0
     log = _MetricsLog(buffer, on_metrics, log_every_steps)
-    with deferred() as asked_to_stop:
+    with deferred() as asked_to_stop, own_random_numbers(device):
         for step in range(done + 1, steps + 1):
             losses = agent.learner.update(buffer, step)
             _check_finite(losses, step)

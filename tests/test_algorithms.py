@@ -15,7 +15,7 @@ from offline_rl.agents import Agent
 from offline_rl.algorithms import ALGORITHMS, ActionKind, AlgorithmConfig, find_algorithm
 from offline_rl.buffer import MixingBuffer
 from offline_rl.goal_encoder import EncodedGoals
-from offline_rl.learner import Learner, _noise_seeds, _seed, _torch_seed
+from offline_rl.learner import Learner, _draw_from, _noise_seeds, _seed, own_random_numbers
 from offline_rl.normalizer import Normalizer
 from offline_rl.policies import AgentPolicy, RandomPolicy
 from offline_rl.train import TrainingDivergedError, train_agent
@@ -285,6 +285,14 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, object]) -> N
         AlgorithmConfig(**settings)  # type: ignore[arg-type]
 
 
+def test_training_leaves_the_random_numbers_of_its_caller_alone() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    train("discrete", "bc", 2, config=AlgorithmConfig(hidden_sizes=(8,), dropout=0.5))
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_training_without_any_episodes_is_refused() -> None:
     world = make_world("toy")
     with pytest.raises(ValueError, match="Expected episodes to train on, got none"):
@@ -307,7 +315,8 @@ def test_seeding_an_update_on_a_cpu_draws_as_torch_does_and_queues_nothing_for_a
     assert _seed(3, 2, 1) == _noise_seeds(3, 0)[1] == seed
     waiting = len(torch.cuda._queued_calls)
     before = torch.get_rng_state()
-    with _torch_seed("cpu", seed):
+    with own_random_numbers("cpu"):
+        _draw_from("cpu", seed)
         drawn = torch.rand(4)
     assert len(torch.cuda._queued_calls) == waiting
     assert torch.equal(torch.get_rng_state(), before)
