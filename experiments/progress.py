@@ -62,13 +62,16 @@ class _Lines:
         self._description, self._total, self._unit = description, total, unit
         self._start = self._last_line = time.monotonic()
         self._done = 0
+        self._first: tuple[int, float] | None = None
 
     def advance(self, done: int) -> None:
         self._done = done
         now = time.monotonic()
+        seconds = now - self._start
+        self._first = self._first or (done, seconds)
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self._write(progress_line(done, self._total, self._unit, now - self._start))
+            self._write(progress_line(done, self._total, self._unit, seconds, self._first))
 
     def close(self) -> None:
         seconds = time.monotonic() - self._start
@@ -78,18 +81,23 @@ class _Lines:
         print(f"{self._description}: {text}", file=sys.stderr, flush=True)
 
 
-def progress_line(done: int, total: int, unit: str, seconds: float) -> str:
+def progress_line(
+    done: int, total: int, unit: str, seconds: float, first: tuple[int, float] = (0, 0.0)
+) -> str:
     """One line of progress, such as ``50 of 200 rollouts (25 %), 0:30 left``.
 
     Args:
         seconds: time spent so far.
+        first: units and seconds at the first report. What came before it, such as compiling or the
+            part that a resumed job had done, says nothing of the pace.
     """
     if total <= 0:
         return f"{done:,} {unit}".rstrip() + f", {clock(seconds)} so far"
     share = f"{done:,} of {total:,} {unit}".rstrip() + f" ({done / total:.0%})".replace("%", " %")
-    if done <= 0:
+    done_since, seconds_since = done - first[0], seconds - first[1]
+    if done_since <= 0:
         return share
-    return f"{share}, {clock(seconds / done * max(total - done, 0))} left"
+    return f"{share}, {clock(seconds_since / done_since * max(total - done, 0))} left"
 
 
 def clock(seconds: float) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from experiments import publish
 from experiments.figures import figure_columns, save_figure
 from experiments.films import GridFilm, PushFilm, Step
 from experiments.outcome_galleries import first_of_each_outcome, outcome_galleries, text_clip
-from experiments.progress import clock, progress_line
+from experiments.progress import clock, progress, progress_line
 from experiments.report import Chart, Clip, Comparison, Gallery, ReportData, headline, write_report
 from experiments.report_charts import ticks
 from experiments.results import Results, Row, load_results, save_results
@@ -292,4 +293,20 @@ def test_progress_tells_share_and_time_left() -> None:
     # 50 of 200 took 10 s, so the other 150 take 30 s.
     assert progress_line(50, 200, "rollouts", 10.0) == "50 of 200 rollouts (25 %), 0:30 left"
     assert progress_line(7, 0, "steps", 61.0) == "7 steps, 1:01 so far"
+
+
+def test_the_time_left_is_judged_by_the_pace_since_the_first_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readings = iter([0.0, 60.0, 70.0, 80.0, 80.0])
+    clock_face = SimpleNamespace(monotonic=lambda: next(readings))
+    monkeypatch.setattr("experiments.progress.time", clock_face)
+    with progress("training", 1_000, "updates") as advance:
+        for done in (801, 811, 821):
+            advance(done)
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 801 of 1,000 updates (80 %)",  # resumed: a minute for 801 is not the pace
+        "training: 821 of 1,000 updates (82 %), 2:59 left",
+        "training: 821 updates in 1:20",
+    ]
     assert clock(3725) == "1:02:05"
