@@ -24,6 +24,7 @@ ORIGINAL, ORIGINAL_WITH_RESETS = 910.0, 514.0  # steps per CPU-second of the 201
 RESET_STEPS = 100  # the original's horizon
 NUM_ACTIONS = NUM_BALLS * len(PUSHES)
 SAME_PLACE = 1e-4  # m; MuJoCo's solver stops within its tolerance, ours at the minimum
+FIRST = np.zeros(1, np.int64)  # the slot of a state that is alone
 SEED = 0
 
 
@@ -109,7 +110,7 @@ class _Single:
         befores, afters = self._states
         physics, near = _WatchedPhysics(), 0
         for state, after, action in zip(befores.copy(), afters, self._actions, strict=True):
-            physics(state[None], PUSHES[action % len(PUSHES), None], SUBSTEPS)
+            physics(state[None], FIRST, PUSHES[action % len(PUSHES), None], SUBSTEPS)
             apart = np.abs(ball_centres(state[None]) - ball_centres(after[None]))
             near += bool(apart.max() < SAME_PLACE)
         share = near / len(self._actions)

@@ -7,9 +7,11 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envs.clevr.model import WALLS, make_model
-from envs.clevr.physics import PHYSICS, ClevrSimulator, ball_centres
+from envs.clevr.physics import PHYSICS, ClevrSimulator, ball_centres, portions
 from envs.clevr.predicates import NUM_BALLS, PUSHES
 from envs.clevr.relations import relations
 from envs.clevr.resets import draw_scenes
@@ -74,6 +76,22 @@ def test_stored_cases_are_no_trivial_ones() -> None:
         for episode in CASES["episodes"]
     ]
     assert np.mean(np.array(moved) > 0.05) > 0.8  # most steps move some ball far
+
+
+@given(st.integers(0, 400), st.integers(2, 16))
+def test_portions_hold_every_row_once_and_end_with_single_rows(rows: int, threads: int) -> None:
+    taken = [list(range(rows)[portion]) for portion in portions(rows, threads)]
+    sizes = [len(part) for part in taken]
+    assert [row for part in taken for row in part] == list(range(rows))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-threads:] == [1] * min(rows, threads)
+
+
+@pytest.mark.parametrize(("slot", "action"), [(2, 0), (-1, 0), (0, 40), (0, -1)])
+def test_slots_and_actions_that_do_not_exist_are_refused(slot: int, action: int) -> None:
+    simulator = ClevrSimulator(2)
+    with pytest.raises(IndexError, match="below"):
+        simulator.step(np.array([slot]), np.array([action]))
 
 
 @pytest.mark.parametrize("physics", PHYSICS)

@@ -113,17 +113,18 @@ _ISLAND = np.dtype(  # bodies that touch
 
 
 @compiled
-def advance(states: np.ndarray, controls: np.ndarray, count: int) -> None:
-    """Advances tables in place by `count` physics steps, under constant controls.
+def advance(states: np.ndarray, slots: np.ndarray, controls: np.ndarray, count: int) -> None:
+    """Advances some tables in place by `count` physics steps, under constant controls.
 
     Args:
-        states: (K, 70) float64: time, then MuJoCo's qpos and qvel.
+        states: (N, 70) float64: time, then MuJoCo's qpos and qvel.
+        slots: (K,) int, the rows of `states` to advance.
         controls: (K, 2) float64, forces on the pusher in newtons.
     """
     tables, islands = np.zeros(1, _TABLE), np.zeros(1, _ISLAND)
     contacts = np.zeros(MAX_CONTACTS, _CONTACT)
-    for row in range(len(states)):  # records live as long as their arrays, which the loop holds
-        _push(states[row], controls[row], count, tables[0], contacts, islands[0])
+    for row in range(len(slots)):  # records live as long as their arrays, which the loop holds
+        _push(states[slots[row]], controls[row], count, tables[0], contacts, islands[0])
 
 
 @compiled

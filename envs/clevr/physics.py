@@ -9,11 +9,11 @@ Source: the step of google-research's CLEVR-Robot (2019), whose defects of place
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import mujoco
 import numpy as np
 
+from envs.clevr.compiled import compiled
 from envs.clevr.dynamics import advance
 from envs.clevr.model import BALL_HEIGHT, make_model
 from envs.clevr.predicates import NUM_BALLS, PUSHES
@@ -28,7 +28,9 @@ _COORDINATES = _BALL_XY.ravel()
 _PUSHER = _TIME + 7 * NUM_BALLS  # where a state holds the pusher's x; y follows
 _PUSHER_VELOCITY = _TIME + _POSITION + 6 * NUM_BALLS
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)  # an enumeration costs the call twice as much
-_SHARES = 4  # of the tables for each thread: some take longer, and who is done takes another
+_TAKEN = 2  # a thread takes this part of its share of what is left: large at first, single at last
+_NUM_ACTIONS = NUM_BALLS * len(PUSHES)
+_FIRST = np.zeros(1, np.int64)  # slots, of an array of one state
 _BESIDE = PUSHER_OFFSET * PUSHES  # (8, 2) from where the pusher starts to the ball's centre
 
 
@@ -59,7 +61,38 @@ def put_pusher(state: np.ndarray, action: int) -> None:
     state[_PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
 
 
-Advance = Callable[[np.ndarray, np.ndarray, int], None]  # states (K, S), controls (K, 2), count
+@compiled
+def _aim(states: np.ndarray, slots: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """`put_pusher` of `slots` (K,) in states (N, S), and the controls (K, 2) of their pushes."""
+    controls = np.empty((len(slots), 2))
+    for number in range(len(slots)):
+        if not (0 <= slots[number] < len(states) and 0 <= actions[number] < _NUM_ACTIONS):
+            raise IndexError("Expected slots below num_slots and actions below 40; one is not.")
+        ball, push = divmod(actions[number], len(PUSHES))
+        state, x = states[slots[number]], _TIME + 7 * ball
+        state[0] = 0.0
+        for axis in range(2):
+            state[_PUSHER + axis] = state[x + axis] - _BESIDE[push, axis]
+            state[_PUSHER_VELOCITY + axis] = 0.0
+            controls[number, axis] = PUSHES[push, axis]
+    return controls
+
+
+@compiled
+def _centres_in(states: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    """Ball centres (K, 10) float32 of `slots` (K,) in states (N, S)."""
+    found = np.empty((len(slots), 2 * NUM_BALLS), np.float32)
+    for number in range(len(slots)):
+        if not 0 <= slots[number] < len(states):
+            raise IndexError("Expected slots below num_slots.")
+        state = states[slots[number]]
+        for ball in range(NUM_BALLS):
+            found[number, 2 * ball] = state[_TIME + 7 * ball]
+            found[number, 2 * ball + 1] = state[_TIME + 7 * ball + 1]
+    return found
+
+
+Advance = Callable[[np.ndarray, np.ndarray, np.ndarray, int], None]  # see `dynamics.advance`
 
 
 class MujocoPhysics:
@@ -69,20 +102,22 @@ class MujocoPhysics:
         self._model = make_model()
         self._data = mujoco.MjData(self._model)
 
-    def __call__(self, states: np.ndarray, controls: np.ndarray, count: int) -> None:
-        """Advances states (K, S) in place, each by `count` physics steps under (K, 2) controls."""
-        for state, control in zip(states, controls, strict=True):
+    def __call__(
+        self, states: np.ndarray, slots: np.ndarray, controls: np.ndarray, count: int
+    ) -> None:
+        """Advances `slots` (K,) of states (N, S) in place, as `dynamics.advance` does."""
+        for slot, control in zip(slots, controls, strict=True):
             mujoco.mj_resetData(self._model, self._data)
-            mujoco.mj_setState(self._model, self._data, state, _STATE)
+            mujoco.mj_setState(self._model, self._data, states[slot], _STATE)
             self._data.ctrl[:] = control
             self._step(count)
-            mujoco.mj_getState(self._model, self._data, state, _STATE)
+            mujoco.mj_getState(self._model, self._data, states[slot], _STATE)
 
     def _step(self, count: int) -> None:
         mujoco.mj_step(self._model, self._data, count)
 
 
-PHYSICS: dict[str, Callable[[], Advance]] = {  # one of each for a share of the tables
+PHYSICS: dict[str, Callable[[], Advance]] = {  # one of each for a thread
     "compiled": lambda: advance,
     "mujoco": MujocoPhysics,
 }
@@ -93,15 +128,14 @@ class ClevrSimulator:
 
     Args:
         num_slots: tables.
-        num_threads: threads of the physics; results do not depend on it.
+        num_threads: threads of the physics, the caller's among them; results do not depend on it.
         physics: one of `PHYSICS`.
     """
 
     def __init__(self, num_slots: int, num_threads: int = 1, physics: str = "compiled") -> None:
         self.num_slots = num_slots
-        shares = num_threads * _SHARES if num_threads > 1 else 1
-        self._advances = [PHYSICS[physics]() for _ in range(shares)]
-        self._threads = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+        self._advances = [PHYSICS[physics]() for _ in range(max(1, num_threads))]
+        self._helpers = ThreadPoolExecutor(num_threads - 1) if num_threads > 1 else None
         self._states = rest_states(np.zeros((num_slots, NUM_BALLS, 2)))
 
     def reset(self, slots: np.ndarray, starts: np.ndarray) -> None:
@@ -117,15 +151,15 @@ class ClevrSimulator:
 
         Source: the original's `perfect` action type.
         """
-        balls, pushes = np.divmod(np.asarray(actions), len(PUSHES))
-        at = self._states[slots[:, None], _BALL_XY[balls]] - _BESIDE[pushes]
-        return self.drive(slots, at, PUSHES[pushes], SUBSTEPS)
+        controls = _aim(self._states, slots, np.asarray(actions))
+        self._advance(slots, controls, SUBSTEPS)
+        return self.observe(slots)
 
     def push(self, slot: int, action: int) -> None:
         """`step` of one slot, for less than arrays of one row cost."""
-        state = self._states[slot]
-        put_pusher(state, action)
-        self._advances[0](state[None], PUSHES[action % len(PUSHES), None], SUBSTEPS)
+        put_pusher(self._states[slot], action)
+        push = PUSHES[action % len(PUSHES), None]
+        self._advances[0](self._states[slot, None], _FIRST, push, SUBSTEPS)
 
     def drive(
         self, slots: np.ndarray, at: np.ndarray, controls: np.ndarray, substeps: int | np.ndarray
@@ -137,39 +171,36 @@ class ClevrSimulator:
             controls: (K, 2) motor controls, held.
             substeps: physics steps of 0.01 s, one number or (K,).
         """
-        states = self._states[slots]
-        states[:, 0] = 0.0
-        states[:, _PUSHER : _PUSHER + 2] = at
-        states[:, _PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
-        controls = np.asarray(controls, np.float64)
-        if np.ndim(substeps) == 0:
-            states = self._advance(states, controls, int(substeps))
-        else:
-            for count in np.unique(substeps):
-                rows = np.flatnonzero(substeps == count)
-                states[rows] = self._advance(states[rows], controls[rows], int(count))
-        self._states[slots] = states
+        self._states[slots, 0] = 0.0
+        self._states[slots, _PUSHER : _PUSHER + 2] = at
+        self._states[slots, _PUSHER_VELOCITY : _PUSHER_VELOCITY + 2] = 0.0
+        controls, counts = np.asarray(controls, np.float64), np.broadcast_to(substeps, len(slots))
+        for count in np.unique(counts):
+            rows = np.flatnonzero(counts == count)
+            self._advance(slots[rows], controls[rows], int(count))
         return self.observe(slots)
 
-    def _advance(self, states: np.ndarray, controls: np.ndarray, count: int) -> np.ndarray:
-        """States (K, S) after `count` physics steps under constant controls, from a cold solver."""
+    def _advance(self, slots: np.ndarray, controls: np.ndarray, count: int) -> None:
+        """`count` physics steps of `slots` (K,) under constant controls, from a cold solver."""
         if count == 0:
-            return states
-        if self._threads is None:
-            self._advances[0](states, controls, count)
-            return states
-        bounds = np.linspace(0, len(states), len(self._advances) + 1).astype(int)
-        jobs = [
-            self._threads.submit(own, states[first:last], controls[first:last], count)
-            for own, (first, last) in zip(self._advances, pairwise(bounds), strict=True)
-        ]
+            return
+        if self._helpers is None or len(slots) < 2:
+            self._advances[0](self._states, slots, controls, count)
+            return
+        untaken = iter(portions(len(slots), len(self._advances)))
+
+        def work(own: Advance) -> None:
+            for rows in untaken:  # threads share the iterator: each takes what nobody has taken
+                own(self._states, slots[rows], controls[rows], count)
+
+        jobs = [self._helpers.submit(work, own) for own in self._advances[1:]]
+        work(self._advances[0])
         for job in jobs:
             job.result()
-        return states
 
     def observe(self, slots: np.ndarray) -> np.ndarray:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""
-        return np.asarray(self._states[slots[:, None], _COORDINATES], np.float32)
+        return np.asarray(_centres_in(self._states, slots))
 
     def observe_one(self, slot: int) -> np.ndarray:
         """Ball centres (10,) float32 of one slot."""
@@ -191,3 +222,19 @@ class ClevrSimulator:
                 "Pass what `save` returned."
             )
         self._states[slots] = states
+
+
+def portions(num_rows: int, num_threads: int) -> list[slice]:
+    """Rows in portions that become smaller, so that all threads end at nearly the same time.
+
+    Tables take unequal time and cores are unequally fast; few large portions first cost little,
+    single rows last leave nobody waiting for more than one of them.
+
+    Source: guided self-scheduling (Polychronopoulos and Kuck, 1987).
+    """
+    parts, first = list[slice](), 0
+    while first < num_rows:
+        last = first + max(1, (num_rows - first) // (_TAKEN * num_threads))
+        parts.append(slice(first, last))
+        first = last
+    return parts

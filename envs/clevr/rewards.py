@@ -4,8 +4,11 @@ Source: ImagineBench's Ball environment for "imaginebench", with the +100 of its
 online too and sub-goals counted after the step; the KALM training data for "kalm".
 """
 
+import math
+
 import numpy as np
 
+from envs.clevr.compiled import compiled
 from envs.clevr.predicates import (
     DIRECTION_VECTORS,
     GATHER_REACH,
@@ -55,14 +58,13 @@ def judged(
     specs = np.asarray(specs)
     exist, hold = parts_hold(specs, after)
     reached = all_reached(specs, exist, hold, actions)
-    pair, move = specs[:, 0] == _PAIR, specs[:, 0] == _MOVE
+    kinds = specs[:, 0]
     shaped = np.zeros(len(specs))
-    if pair.any():
-        rows = specs[pair]
-        nearer = _to_target(name, rows, before[pair]) - _to_target(name, rows, after[pair])
-        # The bonus of "kalm" takes the place of the shaped part.
-        shaped[pair] = DISTANCE_SCALE * nearer * ~(reached[pair] & (name == "kalm"))
-    hard = ~(pair | move)
+    offset = KALM_POINT if name == "kalm" else 0.0
+    _shape_pairs(specs, centres(before), centres(after), offset, shaped)
+    if name == "kalm":
+        shaped *= ~reached  # the bonus takes the place of the shaped part
+    move, hard = kinds == _MOVE, kinds > _MOVE
     if hard.any():
         _, held = parts_hold(specs[hard], before[hard])
         shaped[hard] = PART_REWARD * (hold[hard] & ~held).sum(axis=1)
@@ -70,15 +72,33 @@ def judged(
     return reached, np.asarray(shaped + bonus, np.float32)
 
 
-def _to_target(name: str, specs: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Distance (B,) between a pair's source and the point it must approach."""
-    balls = centres(states)
-    rows = np.arange(len(balls))
-    point = balls[rows, specs[:, 2]]
-    if name == "kalm":
-        point = point + KALM_POINT * DIRECTION_VECTORS[specs[:, 3]]
-    difference = balls[rows, specs[:, 1]] - point
-    return np.asarray(np.hypot(difference[:, 0], difference[:, 1]))
+@compiled
+def _shape_pairs(
+    specs: np.ndarray, before: np.ndarray, after: np.ndarray, offset: float, shaped: np.ndarray
+) -> None:
+    """Writes into `shaped` (B,) how much nearer each pair's source came to its point, times ten.
+
+    Args:
+        specs: (B, 10) goal numbers; those of other kinds are passed over.
+        before: (B, 5, 2) centres.
+        after: (B, 5, 2) centres.
+        offset: m, of the point from the target towards the asked side.
+    """
+    for row in range(len(specs)):
+        if specs[row, 0] != _PAIR:
+            continue
+        source, target, direction = specs[row, 1], specs[row, 2], specs[row, 3]
+        x, y = offset * DIRECTION_VECTORS[direction, 0], offset * DIRECTION_VECTORS[direction, 1]
+        nearer = _distance(before[row], source, target, x, y)
+        shaped[row] = DISTANCE_SCALE * (nearer - _distance(after[row], source, target, x, y))
+
+
+@compiled
+def _distance(balls: np.ndarray, source: int, target: int, x: float, y: float) -> float:
+    """Distance between a ball of (5, 2) and the point (x, y) beside another."""
+    return math.hypot(
+        balls[source, 0] - (balls[target, 0] + x), balls[source, 1] - (balls[target, 1] + y)
+    )
 
 
 def potential(specs: np.ndarray, states: np.ndarray) -> np.ndarray:

@@ -122,6 +122,9 @@ class ClevrRobotVectorEnv(gymnasium.vector.VectorEnv):  # type: ignore[misc]  # 
     ) -> None:
         """Writes values (K, ...) of `rows` into arrays (num_envs, ...) and marks them in `_key`."""
         for key, values in described.items():
+            if key not in info and len(rows) == self.num_envs:
+                info[key], info[f"_{key}"] = values, np.ones(self.num_envs, bool)
+                continue
             if key not in info:
                 nothing = None if values.dtype == object else 0
                 shape = (self.num_envs, *values.shape[1:])
