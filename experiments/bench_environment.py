@@ -5,10 +5,14 @@ that other processes matter less; batches by the clock, since that is what threa
 own stepping goes through the states that ours went through and has to end each step where ours did.
 """
 
+import multiprocessing
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from multiprocessing.synchronize import Barrier
+from typing import Self
 
 import gymnasium
 import numpy as np
@@ -17,6 +21,7 @@ from envs.clevr.environment import ClevrRobotEnv
 from envs.clevr.physics import SUBSTEPS, MujocoPhysics, ball_centres, put_pusher
 from envs.clevr.predicates import NUM_BALLS, PUSHES, Direction
 from envs.clevr.vector_environment import ClevrRobotVectorEnv
+from envs.stopping import end_with_parent
 from experiments.bench_measure import LIMIT, OURS, PEER, BenchRow, Done, Plan, constant, measure
 from experiments.doctor import available_cores
 
@@ -26,6 +31,7 @@ NUM_ACTIONS = NUM_BALLS * len(PUSHES)
 SAME_PLACE = 1e-4  # m; MuJoCo's solver stops within its tolerance, ours at the minimum
 FIRST = np.zeros(1, np.int64)  # the slot of a state that is alone
 SEED = 0
+_MEET_SECONDS = 120.0  # until every process is there; the first time each of them imports
 
 
 @dataclass(frozen=True)
@@ -149,13 +155,12 @@ def _batched(size: Size) -> BenchRow:
         f"{size.num_envs} at once on {threads} cores, 80 relations each step",
         "steps/s",
         peer="the same on one core",
+        limit="a process a core, with nothing in common",
         least_ratio=1.8,
     )
-    ways = {
-        OURS: _Batch(size, threads).run,
-        PEER: _Batch(size, 1).run,
-    }
-    return measure(plan, ways, size.repeats, warmups=1)
+    with _Processes(size, threads) as apart:
+        ways = {OURS: _Batch(size, threads).run, PEER: _Batch(size, 1).run, LIMIT: apart.run}
+        return measure(plan, ways, size.repeats, warmups=1)
 
 
 class _Batch:
@@ -179,6 +184,48 @@ class _Batch:
         seconds = time.perf_counter() - began
         same = {"relations that held": float(held), **_sum("final state", observations)}
         return Done(self._actions.size, seconds, equal=same)
+
+
+class _Processes:
+    """As many batches at once, each in a process of its own: what the machine's cores can give."""
+
+    def __init__(self, size: Size, count: int) -> None:
+        self._count = count
+        context = multiprocessing.get_context("spawn")
+        self._executor = ProcessPoolExecutor(
+            count, context, initializer=_prepare, initargs=(size, context.Barrier(count))
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._executor.shutdown()
+
+    def run(self) -> Done:
+        """All steps in every process, which begin together; the slowest one's time counts."""
+        jobs = [self._executor.submit(_run_beside_others) for _ in range(self._count)]
+        done = [job.result() for job in jobs]
+        units, seconds = (sum(one.units for one in done), max(one.seconds or 0.0 for one in done))
+        return Done(units, seconds, equal=done[0].equal)
+
+
+_beside: tuple[_Batch, Barrier] | None = None  # of a process of `_Processes`
+
+
+def _prepare(size: Size, barrier: Barrier) -> None:
+    """Readies a process: it ends with its parent, and has tables of its own."""
+    global _beside
+    end_with_parent()
+    _beside = _Batch(size, 1), barrier
+
+
+def _run_beside_others() -> Done:
+    """One repeat, once every process has come this far."""
+    assert _beside is not None
+    batch, barrier = _beside
+    barrier.wait(timeout=_MEET_SECONDS)
+    return batch.run()
 
 
 def _sum(name: str, state: np.ndarray) -> dict[str, float]:
