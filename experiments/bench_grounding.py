@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from envs.episode import Episode
 from experiments.bench_measure import (
@@ -34,7 +35,8 @@ from experiments.bench_models import ACTION_WORD, backbone, grounded, rollout_te
 from experiments.bench_rollouts import rollouts, world
 from kalm.batches import Batches
 from kalm.finetune import FinetuneConfig, finetune
-from kalm.layout import Layout, Packed, join
+from kalm.language_model import Tensors, total_loss
+from kalm.layout import Layout, Packed, collate, join
 from kalm.model import GroundedModel, GroundingConfig
 from kalm.precision import has_bfloat16
 from kalm.pretrained import train_quickly
@@ -78,14 +80,14 @@ def rows(size: Size) -> Iterator[BenchRow]:
     """One position an entity, and one a state; and without what we add to the paper's model."""
     episodes = rollouts(size.batch * size.updates, size.longest)
     ways: dict[str, Way] = {}
-    note = ""
-    for name, config in MODELS.items():
-        ours = _Ours(size, config, episodes)
+    unmeasured = ""
+    sides = {name: _Ours(size, config, episodes) for name, config in MODELS.items()}
+    for name, ours in sides.items():
         ways |= {f"{OURS} {name}": ours.run, f"{LIMIT} {name}": ours.bare}
     try:
         ways[PEER] = _Text(size, episodes).run
     except MissingPeerError as error:
-        note = f"peer unmeasured: {error}"
+        unmeasured = f"; peer unmeasured: {error}"
     figures = interleaved(ways, size.repeats)
     for name, config in MODELS.items():
         aims = config is not PLAIN
@@ -100,6 +102,8 @@ def rows(size: Size) -> Iterator[BenchRow]:
         )
         mine = {way: figures[f"{way} {name}"] for way in (OURS, LIMIT)}
         peer = {PEER: figures[PEER]} if PEER in figures else {}
+        share = sides[name].backbone_share()
+        note = f"the bare backbone does {share:.2f} of the floating-point operations{unmeasured}"
         yield row_of(plan, mine | peer, note)
 
 
@@ -175,7 +179,7 @@ class _Ours:
     def bare(self) -> Done:
         """Forward, backward and step of the backbone alone on as many positions."""
         size, model = self._size, self._model()
-        batches = Batches(WholeRollouts(model, self._episodes), size.batch, bucket_batches=32)
+        batches = self._batches(model)
         train_quickly(model.backbone)
         decoder = model.decoder().train()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=RATE, fused=True)
@@ -184,13 +188,32 @@ class _Ours:
             longest = max(len(packed) for _, packed in batches.at(update)[1])
             dense = torch.randn(size.batch, longest, size.hidden)
             began = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
-                hidden = decoder(inputs_embeds=dense, use_cache=False).last_hidden_state
-            hidden.float().square().mean().backward()
+            _bare_gradients(decoder, dense)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             seconds += time.perf_counter() - began
         return Done(size.batch * size.updates, seconds)
+
+    def backbone_share(self) -> float:
+        """The bare backbone's part of an update's floating-point operations, on any machine."""
+        model = self._model()
+        sequences = [packed for _, packed in self._batches(model).at(0)[1]]
+        batch = Tensors.of(collate(sequences), torch.device("cpu"))
+        with FlopCounterMode(display=False) as whole:
+            torch.autograd.backward(total_loss(model(batch), model.loss_weights))
+        with FlopCounterMode(display=False) as bare:
+            _bare_gradients(model.decoder(), torch.randn(*batch.kind.shape, self._size.hidden))
+        return float(bare.get_total_flops() / whole.get_total_flops())
+
+    def _batches(self, model: GroundedModel) -> Batches:
+        return Batches(WholeRollouts(model, self._episodes), self._size.batch, bucket_batches=32)
+
+
+def _bare_gradients(decoder: torch.nn.Module, dense: torch.Tensor) -> None:
+    """Forward and backward of a decoder on embeddings (B, L, H)."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
+        hidden = decoder(inputs_embeds=dense, use_cache=False).last_hidden_state
+    hidden.float().square().mean().backward()
 
 
 def _done(count: int, steps: int, seconds: float) -> Done:

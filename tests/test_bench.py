@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import bench, bench_growth, bench_offline
+from experiments import bench, bench_grounding, bench_growth, bench_offline
 from experiments.bench_growth import deviation_from_line, save_figure
 from experiments.bench_measure import (
     LIMIT,
@@ -65,14 +66,14 @@ class FakeClock:
         return work
 
 
-def test_ways_take_turns_within_each_repeat_and_warm_up_first() -> None:
+def test_ways_take_turns_back_and_forth_and_warm_up_first() -> None:
     clock = FakeClock()
     ways = {
         OURS: clock.way(OURS, 6, [9, 1, 2, 3]),  # the first repeat is warm-up
         PEER: clock.way(PEER, 6, [9, 2, 6, 3]),
     }
     figures = interleaved(ways, 3, warmups=1, clock=clock)
-    assert clock.turns == [OURS, PEER] * 4
+    assert clock.turns == [PEER, OURS, OURS, PEER] * 2  # every second repeat goes backwards
     assert figures == {OURS: [6.0, 3.0, 2.0], PEER: [3.0, 1.0, 2.0]}
 
 
@@ -288,6 +289,13 @@ def test_every_stage_can_be_measured(stage: str) -> None:
         assert row.peer is not None or not row.peer_name or "unmeasured" in row.note
         assert row.limit is not None or not row.limit_name
     assert len({row.name for row in rows}) == len(rows)
+
+
+def test_the_backbones_part_of_the_operations_is_largest_with_the_papers_heads() -> None:
+    rows = bench_grounding.rows(bench_grounding.SIZES["tiny"])
+    shares = [float(re.findall(r"does (0\.\d+) of", row.note)[0]) for row in rows]
+    entity, state, paper = shares
+    assert 0 < entity < state < paper < 1
 
 
 def test_the_gpu_script_runs_on_a_cpu() -> None:
