@@ -95,7 +95,7 @@ SMALL_FINETUNE = FinetuneConfig(
 
 
 def demo() -> Preset:
-    """Five minutes on two cores with bfloat16, twelve without: imagination helps, on one seed."""
+    """Five minutes with bfloat16, ten to twelve without: imagination helps, on one seed."""
     return Preset(
         collect=CollectSettings(num_rollouts=6_000),
         ground=GroundSettings(
