@@ -90,8 +90,12 @@ def test_portions_hold_every_row_once_and_end_with_single_rows(rows: int, thread
 @pytest.mark.parametrize(("slot", "action"), [(2, 0), (-1, 0), (0, 40), (0, -1)])
 def test_slots_and_actions_that_do_not_exist_are_refused(slot: int, action: int) -> None:
     simulator = ClevrSimulator(2)
-    with pytest.raises(IndexError, match="below"):
-        simulator.step(np.array([slot]), np.array([action]))
+    before = simulator.save(np.arange(2))
+    with pytest.raises(
+        IndexError, match=r"Expected (slots|actions) from 0 to \d+, got -?\d+ in row 1"
+    ):
+        simulator.step(np.array([1, slot]), np.array([0, action]))
+    assert np.array_equal(simulator.save(np.arange(2)), before)  # nothing moved
 
 
 @pytest.mark.parametrize("physics", PHYSICS)

@@ -28,7 +28,9 @@ _COORDINATES = _BALL_XY.ravel()
 _PUSHER = _TIME + 7 * NUM_BALLS  # where a state holds the pusher's x; y follows
 _PUSHER_VELOCITY = _TIME + _POSITION + 6 * NUM_BALLS
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)  # an enumeration costs the call twice as much
-_TAKEN = 2  # a thread takes this part of its share of what is left: large at first, single at last
+_PART = (
+    2  # a thread takes its share of what is left, divided by this: much at first, little at last
+)
 _NUM_ACTIONS = NUM_BALLS * len(PUSHES)
 _FIRST = np.zeros(1, np.int64)  # slots, of an array of one state
 _BESIDE = PUSHER_OFFSET * PUSHES  # (8, 2) from where the pusher starts to the ball's centre
@@ -66,8 +68,6 @@ def _aim(states: np.ndarray, slots: np.ndarray, actions: np.ndarray) -> np.ndarr
     """`put_pusher` of `slots` (K,) in states (N, S), and the controls (K, 2) of their pushes."""
     controls = np.empty((len(slots), 2))
     for number in range(len(slots)):
-        if not (0 <= slots[number] < len(states) and 0 <= actions[number] < _NUM_ACTIONS):
-            raise IndexError("Expected slots below num_slots and actions below 40; one is not.")
         ball, push = divmod(actions[number], len(PUSHES))
         state, x = states[slots[number]], _TIME + 7 * ball
         state[0] = 0.0
@@ -83,13 +83,34 @@ def _centres_in(states: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """Ball centres (K, 10) float32 of `slots` (K,) in states (N, S)."""
     found = np.empty((len(slots), 2 * NUM_BALLS), np.float32)
     for number in range(len(slots)):
-        if not 0 <= slots[number] < len(states):
-            raise IndexError("Expected slots below num_slots.")
         state = states[slots[number]]
         for ball in range(NUM_BALLS):
             found[number, 2 * ball] = state[_TIME + 7 * ball]
             found[number, 2 * ball + 1] = state[_TIME + 7 * ball + 1]
     return found
+
+
+@compiled
+def _first_outside(numbers: np.ndarray, limit: int) -> int:
+    """Where the first of `numbers` (K,) lies that is not in [0, limit), or -1."""
+    for place in range(len(numbers)):
+        if not 0 <= numbers[place] < limit:
+            return place
+    return -1
+
+
+def _require_within(what: str, numbers: np.ndarray, limit: int) -> None:
+    """Refuses indices that compiled code would take beyond the end of an array.
+
+    Raises:
+        IndexError: a number is not in [0, limit).
+    """
+    place = _first_outside(numbers, limit)
+    if place >= 0:
+        raise IndexError(
+            f"Expected {what} from 0 to {limit - 1}, got {numbers[place]} in row {place}. "
+            f"Pass {what} that this simulator has."
+        )
 
 
 Advance = Callable[[np.ndarray, np.ndarray, np.ndarray, int], None]  # see `dynamics.advance`
@@ -151,7 +172,10 @@ class ClevrSimulator:
 
         Source: the original's `perfect` action type.
         """
-        controls = _aim(self._states, slots, np.asarray(actions))
+        actions = np.asarray(actions)
+        _require_within("slots", slots, self.num_slots)
+        _require_within("actions", actions, _NUM_ACTIONS)
+        controls = _aim(self._states, slots, actions)
         self._advance(slots, controls, SUBSTEPS)
         return self.observe(slots)
 
@@ -200,6 +224,7 @@ class ClevrSimulator:
 
     def observe(self, slots: np.ndarray) -> np.ndarray:
         """Ball centres (K, 10) float32 of `slots` (K,) as they are."""
+        _require_within("slots", slots, self.num_slots)
         return np.asarray(_centres_in(self._states, slots))
 
     def observe_one(self, slot: int) -> np.ndarray:
@@ -234,7 +259,7 @@ def portions(num_rows: int, num_threads: int) -> list[slice]:
     """
     parts, first = list[slice](), 0
     while first < num_rows:
-        last = first + max(1, (num_rows - first) // (_TAKEN * num_threads))
+        last = first + max(1, (num_rows - first) // (_PART * num_threads))
         parts.append(slice(first, last))
         first = last
     return parts
