@@ -48,7 +48,7 @@ class Command:
     stages: tyro.conf.Positional[tuple[str, ...]] = ()  # none: all but `growth` and `gpu`
     quick: bool = False  # under a minute a stage, with wider spreads
     json: Path | None = None  # where the figures go, such as experiments/results/bench_cpu.json
-    table: tuple[Path, ...] = ()  # draw the table of these files instead of measuring
+    table: tuple[Path, ...] = ()  # draw the table of these files; of equal rows, the last counts
     readme: Path | None = None  # put that table between the page's markers
 
 

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 OURS, PEER, LIMIT = "ours", "peer", "limit"
+OURS_BESIDE_PEER = "ours beside the peer"  # where it is measured beside the limit more often
 CLOSE = 0.1  # relative difference that `Done.close` allows
 Clock = Callable[[], float]
 
@@ -170,7 +171,12 @@ def measure(
 
 
 def row_of(plan: Plan, figures: Mapping[str, Sequence[float]], note: str = "") -> BenchRow:
-    """The row of `figures`, by way and repeat; without any of ours it is unmeasured."""
+    """The row of `figures`, by way and repeat; without any of ours it is unmeasured.
+
+    Args:
+        figures: of `OURS`, `PEER` and `LIMIT`; of `OURS_BESIDE_PEER` where the peer was not
+            measured in the same repeats as the limit.
+    """
     row: dict[str, Any] = {
         "stage": plan.stage,
         "name": plan.name,
@@ -188,9 +194,10 @@ def row_of(plan: Plan, figures: Mapping[str, Sequence[float]], note: str = "") -
     if not ours:
         return BenchRow(**row)
     row |= {"ours": median(ours), "spread": (max(ours) - min(ours)) / median(ours)}
+    beside = {PEER: figures.get(OURS_BESIDE_PEER, ours), LIMIT: ours}
     for name, quotient in ((PEER, "ratio"), (LIMIT, "share")):
         if others := figures.get(name):
-            pairs = zip(ours, others, strict=True)
+            pairs = zip(beside[name], others, strict=True)
             quotients = [b / a if plan.less_is_better else a / b for a, b in pairs]
             row[name], row[quotient] = median(others), median(quotients)
             row[f"{quotient}_range"] = (min(quotients), max(quotients))

@@ -154,17 +154,25 @@ def markdown(reports: Sequence[BenchReport], missing: Sequence[str] = ()) -> str
     """All rows as one Markdown table with the commands that measured them.
 
     Args:
+        reports: a row that several hold is that of the last one.
         missing: what has no report yet, such as "one H200-class GPU".
     """
+    newest = {
+        (row.stage, row.name): (row, place)
+        for place, report in enumerate(reports)
+        for row in report.rows
+    }
     lines = [f"| {' | '.join(HEADER)} |", f"| --- |{' ---: |' * (len(HEADER) - 2)} --- |"]
-    lines += [f"| {' | '.join(cells(row))} |" for report in reports for row in report.rows]
+    lines += [f"| {' | '.join(cells(row))} |" for row, _ in newest.values()]
     blank = " |" * (len(HEADER) - 1)
     lines += [f"| {what}: {UNMEASURED} |{blank}" for what in missing]
-    origins = [
-        f"`{report.command}` at commit {report.commit or 'unknown'}, {machine_line(report)}"
-        for report in reports
-    ]
-    return "\n".join([*lines, "", *(f"{origin}." for origin in origins)])
+    origins = []
+    for place, report in enumerate(reports):
+        stages = dict.fromkeys(row.stage for row, source in newest.values() if source == place)
+        if stages:
+            measured = f"{', '.join(stages)}: `{report.command}` at commit {report.commit or '?'}"
+            origins.append(f"- {measured}, {machine_line(report)}.")
+    return "\n".join([*lines, "", *origins])
 
 
 def machine_line(report: BenchReport) -> str:

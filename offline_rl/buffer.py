@@ -114,7 +114,7 @@ class MixingBuffer:
             raise ValueError(f"Expected a --batch-size of at least 1, got {batch_size}.")
         num_imagined = int(np.floor(imagined_fraction * batch_size + 0.5))
         self.counts = {"real": batch_size - num_imagined, "imagined": num_imagined}
-        self.drawn = {"real": 0, "imagined": 0}
+        self._num_batches = 0  # drawn so far
         self.reward_scale = reward_scale
         self._seed = seed
         self._normalizer = normalizer
@@ -138,8 +138,14 @@ class MixingBuffer:
                 )
         # Room for an observation before each goal vector: gathering makes a whole input, in one go.
         self._dim = next(iter(self._sources.values())).episodes.observations.shape[-1]
-        self._ahead: tuple[int, list[np.ndarray]] = (-1, [])  # batches from number 16 * chunk on
+        # Batches from number 16 * chunk on, and whether they know what follows a step.
+        self._ahead: tuple[tuple[int, bool], list[np.ndarray]] = ((-1, False), [])
         self._table = np.pad(normalizer.goals(goals.vectors), ((0, 0), (self._dim, 0)))
+
+    @property
+    def drawn(self) -> dict[str, int]:
+        """Steps drawn so far, by source."""
+        return {name: self._num_batches * count for name, count in self.counts.items()}
 
     @property
     def num_transitions(self) -> dict[str, int]:
@@ -155,22 +161,23 @@ class MixingBuffer:
                 more. Fresh memory of that size costs three times the gathering.
         """
         chunk, place = divmod(step, _AHEAD)
-        if chunk != self._ahead[0]:
+        if self._ahead[0] != (chunk, with_next):
             steps = range(chunk * _AHEAD, (chunk + 1) * _AHEAD)
-            self._ahead = chunk, self._draw(steps, self._transitions)
-        before, after, goals, *others, imagined = (column[place] for column in self._ahead[1])
-        self._count()
+            gather = partial(self._transitions, with_next=with_next)
+            self._ahead = (chunk, with_next), self._draw(steps, gather)
+        columns = (column[place] for column in self._ahead[1])
+        before, goals, actions, rewards, terminals, *after, imagined = columns
+        self._num_batches += 1
         rooms = self._rooms if reuse else (None, None)
         inputs = self._inputs(before, goals, rooms[0])
-        next_inputs = self._inputs(after, goals, rooms[1]) if with_next else inputs
-        actions, rewards, terminals = others
+        next_inputs = self._inputs(after[0], goals, rooms[1]) if with_next else inputs
         return Transitions(inputs, actions, rewards, next_inputs, terminals, imagined)
 
     def windows(self, step: int, context_steps: int) -> Windows:
         """The windows of training step `step`, each of `context_steps` steps."""
         columns = self._draw([step], partial(self._windows, context_steps=context_steps))
         observations, goals, *others, imagined = (column[0] for column in columns)
-        self._count()
+        self._num_batches += 1
         actions, returns, timesteps, masks = others
         inputs = self._inputs(observations, goals) * masks[..., None]
         return Windows(inputs, actions, returns, timesteps, masks, imagined)
@@ -197,25 +204,23 @@ class MixingBuffer:
             return list(parts[0])  # nothing to join: spares a copy of everything
         return [np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)]
 
-    def _count(self) -> None:
-        """Counts the rows of one batch."""
-        for name in self._sources:
-            self.drawn[name] += self.counts[name]
-
     def _transitions(
-        self, source: _Source, chosen: np.ndarray, steps: np.ndarray
+        self, source: _Source, chosen: np.ndarray, steps: np.ndarray, with_next: bool
     ) -> tuple[np.ndarray, ...]:
         episodes = source.episodes
         rows = episodes.starts[chosen] + steps
         last = steps == episodes.lengths[chosen] - 1
-        return (
-            self._normalizer.observations(episodes.observations[rows + chosen]),
-            self._normalizer.observations(episodes.observations[rows + chosen + 1]),
+        places = rows + chosen  # of observations, of which an episode has one more
+        found = (
+            self._normalizer.observations(episodes.observations[places]),
             source.goal_rows[chosen],
             _columns(episodes.actions[rows]),
             self._scaled(episodes.rewards[rows])[..., None],
             (last & episodes.terminated[chosen]).astype(np.float32)[..., None],
         )
+        if not with_next:
+            return found
+        return (*found, self._normalizer.observations(episodes.observations[places + 1]))
 
     def _windows(
         self, source: _Source, chosen: np.ndarray, steps: np.ndarray, context_steps: int

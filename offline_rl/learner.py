@@ -84,6 +84,9 @@ class Learner:
             built = self.algorithm.create(config, rate, device)
             built.create_impl((input_dim,), action_size)
         self.implementation: Any = built.impl
+        from offline_rl import d3rlpy_parts  # here, not in every update: the lookup takes 20 us
+
+        self._parts = d3rlpy_parts
 
     def update(self, buffer: MixingBuffer, step: int) -> dict[str, float]:
         """Named losses of update `step`, counted from 1.
@@ -151,7 +154,8 @@ class Learner:
                 raise ValueError(f"Expected the weights of this algorithm, got {error}") from error
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(values).to(self.device)
+        tensor = torch.from_numpy(values)
+        return tensor if self.device == "cpu" else tensor.to(self.device)
 
     def _batch(self, buffer: MixingBuffer, step: int, reuse: bool = False) -> Any:
         if self.algorithm.windows:
@@ -159,14 +163,13 @@ class Learner:
         return self._transition_batch(buffer.transitions(step, self.algorithm.bootstraps, reuse))
 
     def _transition_batch(self, batch: Transitions) -> Any:
-        from offline_rl.d3rlpy_parts import TorchMiniBatch
-
         actions, rewards = self._tensor(batch.actions), self._tensor(batch.rewards)
-        return TorchMiniBatch(
-            observations=self._tensor(batch.inputs),
+        inputs, after = self._tensor(batch.inputs), batch.next_inputs
+        return self._parts.TorchMiniBatch(
+            observations=inputs,
             actions=actions,
             rewards=rewards,
-            next_observations=self._tensor(batch.next_inputs),
+            next_observations=inputs if after is batch.inputs else self._tensor(after),
             next_actions=actions,  # no registered algorithm reads them
             returns_to_go=rewards,  # nor these
             terminals=self._tensor(batch.terminals),
@@ -175,10 +178,8 @@ class Learner:
         )
 
     def _window_batch(self, batch: Windows) -> Any:
-        from offline_rl.d3rlpy_parts import TorchTrajectoryMiniBatch
-
         returns = self._tensor(batch.returns_to_go)
-        return TorchTrajectoryMiniBatch(
+        return self._parts.TorchTrajectoryMiniBatch(
             observations=self._tensor(batch.inputs),
             actions=self._tensor(batch.actions),
             rewards=torch.zeros_like(returns),  # the transformer reads returns only

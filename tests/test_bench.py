@@ -15,6 +15,7 @@ from experiments.bench_growth import deviation_from_line, save_figure
 from experiments.bench_measure import (
     LIMIT,
     OURS,
+    OURS_BESIDE_PEER,
     PEER,
     BenchRow,
     Done,
@@ -204,9 +205,30 @@ def test_the_table_of_a_page_is_replaced_and_names_what_is_unmeasured(tmp_path: 
     assert "old" not in text
     assert "| stage: row | 4 things/s | 2 (peer) | 2.0 |" in text
     assert "| gpu: unmeasured |" in text
-    assert "`kalm bench` at commit abc, a processor, 2 cores, idle." in text
+    assert "- stage: `kalm bench` at commit abc, a processor, 2 cores, idle." in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {9}
+
+
+def test_rows_that_were_measured_again_take_the_place_of_those_before() -> None:
+    first = report()
+    other = replace(first.rows[0], stage="other", name="", note="")
+    first = replace(first, rows=(*first.rows, other))
+    again = replace(first, commit="def", rows=(replace(other, ours=99.0),))
+    table = markdown([first, again])
+    assert [line.split(" | ")[:2] for line in table.splitlines()[2:4]] == [
+        ["| stage: row", "4 things/s"],
+        ["| other", "99 things/s"],
+    ]
+    assert "- stage: `kalm bench` at commit abc" in table
+    assert "- other: `kalm bench` at commit def" in table
+    assert "commit abc" not in markdown([first, replace(first, commit="def")])  # nothing is left
+
+
+def test_our_speed_beside_the_peer_is_that_of_the_ratio_alone() -> None:
+    figures = {OURS: [6.0, 8.0], LIMIT: [8.0, 8.0], OURS_BESIDE_PEER: [9.0], PEER: [3.0]}
+    row = row_of(PLAN, figures)
+    assert (row.ours, row.share, row.ratio) == (7.0, 0.875, 3.0)
 
 
 def test_the_time_of_the_demo_is_quoted_as_published_now(

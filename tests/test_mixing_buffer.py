@@ -102,6 +102,21 @@ def test_a_batch_that_is_reused_is_written_over_and_no_other_is() -> None:
     assert np.array_equal(kept.inputs, expected.transitions(0).inputs)
 
 
+def test_imitation_sees_the_same_steps_without_those_that_follow() -> None:
+    data = flat_episodes([make_episode(4), make_episode(2, first=10.0)])
+    whole, short = make_buffer(data), make_buffer(data)
+    for step in (0, 1, 2):  # of one chunk, drawn anew when a caller asks for what follows
+        expected = whole.transitions(step)
+        for with_next in (False, True):
+            found = short.transitions(step, with_next)
+            followed = expected.next_inputs if with_next else expected.inputs
+            assert np.array_equal(found.inputs, expected.inputs)
+            assert np.array_equal(found.next_inputs, followed)
+            assert np.array_equal(found.actions, expected.actions)
+            assert np.array_equal(found.rewards, expected.rewards)
+            assert np.array_equal(found.terminals, expected.terminals)
+
+
 def test_only_successful_episodes_are_drawn_when_asked() -> None:
     data = flat_episodes([make_episode(4, terminated=False), make_episode(2, first=10.0)])
     buffer = make_buffer(data, success_only_real=True)
