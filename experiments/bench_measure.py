@@ -193,7 +193,9 @@ def row_of(plan: Plan, figures: Mapping[str, Sequence[float]], note: str = "") -
     ours = figures.get(OURS)
     if not ours:
         return BenchRow(**row)
-    row |= {"ours": median(ours), "spread": (max(ours) - min(ours)) / median(ours)}
+    middle = median(ours)  # 0 where nothing is added, such as memory: nothing wanders either
+    spread = (max(ours) - min(ours)) / middle if middle else 0.0
+    row |= {"ours": middle, "spread": spread}
     beside = {PEER: figures.get(OURS_BESIDE_PEER, ours), LIMIT: ours}
     for name, quotient in ((PEER, "ratio"), (LIMIT, "share")):
         if others := figures.get(name):

@@ -98,6 +98,13 @@ def test_a_cost_is_better_the_less_it_is() -> None:
     assert row.reached is True
 
 
+def test_a_cost_of_nothing_is_a_figure_like_any_other() -> None:
+    plan = Plan("growth", "store, memory: added", "MB", at_most=50.0, less_is_better=True)
+    row = measure(plan, {OURS: constant(0.0)}, 1)
+    assert (row.ours, row.spread, row.reached) == (0.0, 0.0, True)
+    assert cells(row)[1] == "0 MB"
+
+
 @pytest.mark.parametrize(
     ("figures", "reached"),
     [
