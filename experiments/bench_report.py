@@ -170,8 +170,9 @@ def markdown(reports: Sequence[BenchReport], missing: Sequence[str] = ()) -> str
     for place, report in enumerate(reports):
         stages = dict.fromkeys(row.stage for row, source in newest.values() if source == place)
         if stages:
-            measured = f"{', '.join(stages)}: `{report.command}` at commit {report.commit or '?'}"
-            origins.append(f"- {measured}, {machine_line(report)}.")
+            measured = f"{', '.join(stages)}: `{report.command}`"
+            commit = report.commit or "unknown"
+            origins.append(f"- {measured} at commit {commit}, {machine_line(report)}.")
     return "\n".join([*lines, "", *origins])
 
 
