@@ -2,7 +2,9 @@
 
 Both sides train the same backbone, in bfloat16 where the machine has it, on batches of as many
 whole rollouts, sorted by length, with the fused AdamW; TRL without gradient checkpointing, which
-would only cost it time.
+would only cost it time. Ours computes a batch in parts that a CPU's caches hold, as it does by
+default; the peer and the limit compute it at once, as is theirs. So more than the whole of the
+limit can be reached.
 """
 
 import tempfile

@@ -331,6 +331,27 @@ def test_accumulating_over_parts_gives_the_gradients_of_the_whole_batch(
         torch.testing.assert_close(quarters[name], value, atol=1e-6, rtol=1e-4)
 
 
+def test_on_a_cpu_long_batches_are_computed_in_parts_with_the_gradients_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[torch.Size] = []
+    forward = GroundedModel.forward
+
+    def watched(self: GroundedModel, batch: Any) -> dict[str, torch.Tensor]:
+        computed.append(batch.kind.shape)
+        return forward(self, batch)
+
+    monkeypatch.setattr(GroundedModel, "forward", watched)
+    whole = gradients(0, tmp_path / "short", monkeypatch)
+    ((rows, length),) = computed
+    assert rows == CONFIG.batch_size
+    monkeypatch.setattr("kalm.finetune.CPU_POSITIONS", rows * length // 2)
+    halves = gradients(0, tmp_path / "long", monkeypatch)
+    assert [part[0] for part in computed[1:]] == [rows // 2, rows // 2]
+    for name, value in whole.items():
+        torch.testing.assert_close(halves[name], value, atol=1e-6, rtol=1e-4)
+
+
 def test_the_batches_of_an_epoch_hold_every_rollout_once_and_like_lengths_together() -> None:
     stream = task_stream(grounded())
     batches = Batches(stream, CONFIG.batch_size, bucket_batches=6)

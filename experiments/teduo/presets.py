@@ -10,6 +10,7 @@ SMALL_BASE = BaseModelSettings(  # 0.7 M parameters: learns to act and to read i
 )
 SMALL_FINETUNE = FinetuneConfig(
     batch_size=32,
+    accumulation_steps=1,  # as published; 0 is quicker, and differs in the last bits
     learning_rate=4e-3,
     optimizer="muon",
     warmup_steps=30,
