@@ -52,7 +52,7 @@ class FinetuneConfig(Settings):
 
     num_steps: Count = 4000  # optimizer steps
     batch_size: Count = 32  # samples per step, over all processes and accumulation
-    accumulation_steps: Whole = 0  # parts in which a batch is computed; 0 takes the quickest
+    accumulation_steps: Whole = 0  # parts of a batch; 0: one, on a CPU as its caches like
     learning_rate: Positive = 1e-3  # peak; 5e-5 for a pretrained 7B model (paper)
     optimizer: str = "adamw"  # "adamw", or "muon" for the matrices inside networks
     warmup_steps: Whole = 100  # linear rise of the learning rate
@@ -196,7 +196,7 @@ class _Run:
             model,
             optimizers,
             clip_norm=config.clip_norm,
-            part_size=math.ceil(self._most_samples / max(1, config.accumulation_steps)),
+            part_size=self._part_size(max(1, config.accumulation_steps)),
             num_parts=max(1, config.accumulation_steps),
         )
         if state is not None:
@@ -211,12 +211,16 @@ class _Run:
         """Of a batch, in one process."""
         return math.ceil(self.config.batch_size / self.processes.count)
 
+    def _part_size(self, num_parts: int) -> int:
+        """Most samples that a process computes at once."""
+        return math.ceil(self._most_samples / num_parts)
+
     def _num_parts(self, sequences: list[Packed]) -> int:
         """In how many parts a process computes its share of the global batch `sequences`."""
         if self.config.accumulation_steps:
             return self.config.accumulation_steps
-        if self.processes.device.type != "cpu":
-            return 1
+        if self.processes.device.type != "cpu" or self.processes.kind == "zero":
+            return 1  # ZeRO-3's engine is told the number once, before it has seen a batch
         positions = self._most_samples * max(map(len, sequences))
         return max(1, round(positions / CPU_POSITIONS))
 
@@ -283,7 +287,7 @@ class _Run:
     def _parts(self, sequences: list[Packed]) -> Iterator[Tensors]:
         """This process's share of a batch, in parts: as many in every process."""
         mine = share(sequences, self.processes.rank, self.processes.count)
-        size = math.ceil(self._most_samples / self._num_parts(sequences))
+        size = self._part_size(self._num_parts(sequences))
         for first in range(0, len(mine), size):
             yield Tensors.of(collate(mine[first : first + size]), self.processes.device)
 
